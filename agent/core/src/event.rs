@@ -1,0 +1,171 @@
+//! What reaches the core and what leaves it: [`Event`] in the past tense, [`Action`] as an order.
+
+use crate::cause::Failure;
+use crate::names::{Bundle, Name, Slot, Source, VerifiedBundle};
+use crate::version::Version;
+use serde::{Deserialize, Serialize};
+
+/// When an installed bundle may be activated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum At {
+    /// As soon as it is installed.
+    Now,
+    /// When the site's window opens.
+    Window,
+}
+
+/// A bundle that was offered. What is in it is known only after verifying.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Offer {
+    /// Where it is.
+    pub source: Source,
+    /// When it may be activated.
+    pub at: At,
+}
+
+/// What verifying found in a bundle whose signature holds.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Inspected {
+    /// Its version and digest.
+    pub bundle: Bundle,
+    /// The board that it is for.
+    pub compatible: Name,
+    /// The size of its root image in bytes.
+    pub root_size: u64,
+}
+
+/// What the boot environment says of the slot that did not boot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum OtherSlot {
+    /// It may not be booted.
+    Bad,
+    /// It may be booted and was not tried since it was activated.
+    Untried,
+    /// It may be booted and was tried.
+    Tried,
+}
+
+/// How the agent came up.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Boot {
+    /// The slot that runs.
+    pub slot: Slot,
+    /// What the image in it calls itself.
+    pub version: Version,
+    /// The kernel's boot id: the same for each start of the agent within one boot
+    /// (`/proc/sys/kernel/random/boot_id`).
+    pub id: [u8; 16],
+    /// What the boot environment says of the slot that did not boot.
+    pub other: OtherSlot,
+    /// What the last end left behind: a panic record, the watchdog's flag, the agent's exit.
+    pub evidence: Option<Failure>,
+}
+
+/// What the health gate found.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Verdict {
+    /// Every required check held for the soak time.
+    Healthy,
+    /// A required check did not, before the deadline.
+    Unhealthy(Failure),
+}
+
+/// Something that happened. New ones are added at the end: the ledger stores the position.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Event {
+    /// The agent started, from this slot.
+    Booted(Boot),
+    /// A bundle was offered.
+    Announced(Offer),
+    /// The bundle is at hand, or can be streamed.
+    Fetched(Result<(), Failure>),
+    /// The bundle's signature was checked and its manifest read.
+    Verified(Result<Inspected, Failure>),
+    /// The inactive slot was written.
+    Installed(Result<(), Failure>),
+    /// The site allows a reboot now.
+    WindowOpened,
+    /// The boot store names the new primary, read back.
+    Activated(Result<(), Failure>),
+    /// The health gate reached its verdict.
+    Judged(Verdict),
+    /// The boot store keeps the slot, read back.
+    Committed(Result<(), Failure>),
+    /// The boot store avoids the slot, read back.
+    Condemned(Result<(), Failure>),
+    /// An operator vouches for the running system.
+    Confirmed,
+    /// An operator wants the previous system back.
+    RollbackAsked,
+    /// Time passed. Changes nothing, and proves that the loop turns.
+    Ticked,
+}
+
+impl Event {
+    /// The event's name for machines; stable.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Event::Booted(_) => "booted",
+            Event::Announced(_) => "announced",
+            Event::Fetched(_) => "fetched",
+            Event::Verified(_) => "verified",
+            Event::Installed(_) => "installed",
+            Event::WindowOpened => "window-opened",
+            Event::Activated(_) => "activated",
+            Event::Judged(_) => "judged",
+            Event::Committed(_) => "committed",
+            Event::Condemned(_) => "condemned",
+            Event::Confirmed => "confirmed",
+            Event::RollbackAsked => "rollback-asked",
+            Event::Ticked => "ticked",
+        }
+    }
+}
+
+/// Something to do. Safe to repeat: after a power cut the last one is given again.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Action {
+    /// Make the bundle available; the attempt counts from one and grows the pause before it.
+    Fetch {
+        /// What was offered.
+        offer: Offer,
+        /// Which attempt this is.
+        attempt: u8,
+    },
+    /// Check the bundle's signature and read its manifest.
+    Verify(Offer),
+    /// Write the bundle to the slot.
+    Install {
+        /// Where the bundle is.
+        offer: Offer,
+        /// What was verified.
+        bundle: VerifiedBundle,
+        /// The slot to write; never the booted one.
+        target: Slot,
+    },
+    /// Boot this slot next, on trial.
+    Activate(Slot),
+    /// Restart the node.
+    Reboot,
+    /// Run the health gate and judge the running system.
+    Judge,
+    /// Keep booting this slot.
+    Commit(Slot),
+    /// Never boot this slot again.
+    Condemn(Slot),
+}
+
+/// One neighbour that the node can act on.
+///
+/// A port translates; it never decides, retries or remembers. Every outcome, failures included,
+/// comes back as an [`Event`], so the core sees all of it.
+pub trait Port {
+    /// The orders that this port understands.
+    type Action;
+
+    /// Carries out one action and says what came of it.
+    ///
+    /// Must be safe to repeat: after a power cut the core gives the last order again.
+    #[allow(async_fn_in_trait, reason = "all ports run on one thread")]
+    async fn perform(&mut self, action: Self::Action) -> Event;
+}

@@ -1,0 +1,103 @@
+//! Where the node stands with its update: one state, one order.
+//!
+//! ```text
+//! Idle → Fetching → Verifying → Installing → Ready → Activating → Rebooting
+//!   ▲                                                                 │
+//!   ├──────────── Committing ◀── healthy ───────────────────────── Probation
+//!   └─ Settling ◀─ (old slot) Returning ◀─ Condemning ◀─ unhealthy ───┘
+//! ```
+//!
+//! Always true: what a state waits for is a function of the state ([`Update::action`]), so a power
+//! cut costs nothing: the saved state is read and its order given again.
+
+use crate::cause::Failure;
+use crate::event::{Action, Offer};
+use crate::names::{Slot, Trial, VerifiedBundle};
+use serde::{Deserialize, Serialize};
+
+/// Where the node stands. New states are added at the end: the ledger stores the position.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "the fields are named after their types")]
+pub enum Update {
+    /// Nothing to do.
+    Idle,
+    /// Making the bundle available.
+    Fetching { offer: Offer, attempt: u8 },
+    /// Checking the signature.
+    Verifying { offer: Offer, attempt: u8 },
+    /// Writing to `target`, the slot that did not boot.
+    Installing { offer: Offer, attempt: u8, bundle: VerifiedBundle, target: Slot },
+    /// Installed; waiting for the window.
+    Ready { trial: Trial },
+    /// Telling the boot store to try the slot next.
+    Activating { trial: Trial },
+    /// Restarting into the slot.
+    Rebooting { trial: Trial },
+    /// Running the new system; its health is undecided.
+    Probation { trial: Trial, restarts: u8 },
+    /// An ordinary boot; its health is undecided.
+    Settling { trial: Trial },
+    /// Healthy; telling the boot store to keep the slot.
+    Committing { trial: Trial, attempt: u8 },
+    /// Unhealthy; telling the boot store never to try the slot again.
+    Condemning { trial: Trial, failure: Failure },
+    /// Restarting out of the condemned slot.
+    Returning { trial: Trial, failure: Failure },
+}
+
+impl Update {
+    /// The one order that this state waits on.
+    pub fn action(&self) -> Option<Action> {
+        use {Action as A, Update as U};
+        Some(match self.clone() {
+            U::Idle | U::Ready { .. } => return None,
+            U::Fetching { offer, attempt } => A::Fetch { offer, attempt },
+            U::Verifying { offer, .. } => A::Verify(offer),
+            U::Installing { offer, bundle, target, .. } => A::Install { offer, bundle, target },
+            U::Activating { trial } => A::Activate(trial.slot),
+            U::Rebooting { .. } | U::Returning { .. } => A::Reboot,
+            U::Probation { .. } | U::Settling { .. } => A::Judge,
+            U::Committing { trial, .. } => A::Commit(trial.slot),
+            U::Condemning { trial, .. } => A::Condemn(trial.slot),
+        })
+    }
+
+    /// The state's name for machines; stable.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Update::Idle => "idle",
+            Update::Fetching { .. } => "fetching",
+            Update::Verifying { .. } => "verifying",
+            Update::Installing { .. } => "installing",
+            Update::Ready { .. } => "ready",
+            Update::Activating { .. } => "activating",
+            Update::Rebooting { .. } => "rebooting",
+            Update::Probation { .. } => "probation",
+            Update::Settling { .. } => "settling",
+            Update::Committing { .. } => "committing",
+            Update::Condemning { .. } => "condemning",
+            Update::Returning { .. } => "returning",
+        }
+    }
+
+    /// Whether the node waits for somebody else: nothing happens until an event from outside.
+    pub fn rests(&self) -> bool {
+        self.action().is_none()
+    }
+
+    /// The version under way, once it is known.
+    pub fn version(&self) -> Option<&crate::Version> {
+        match self {
+            Update::Idle | Update::Fetching { .. } | Update::Verifying { .. } => None,
+            Update::Installing { bundle, .. } => Some(&bundle.bundle().version),
+            Update::Ready { trial }
+            | Update::Activating { trial }
+            | Update::Rebooting { trial }
+            | Update::Probation { trial, .. }
+            | Update::Settling { trial }
+            | Update::Committing { trial, .. }
+            | Update::Condemning { trial, .. }
+            | Update::Returning { trial, .. } => Some(&trial.version),
+        }
+    }
+}

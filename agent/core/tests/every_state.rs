@@ -1,0 +1,406 @@
+//! Walks every state that the node can reach and checks what must always be true.
+//!
+//! One walk serves all tests: it holds each rule against each arrow and keeps the first one that
+//! breaks it. Two nodes that differ only in what no decision reads (how the last update ended, the
+//! words of a failure) count as one.
+
+use expect_test::expect_file;
+use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::OnceLock;
+use steadfast_core::{
+    Action, At, Boot, Bundle, Cause, Digest, Event, Failure, Inspected, Node, Offer, OtherSlot,
+    Outcome, Pending, Policy, Slot, Update, Verdict, Version, Why,
+};
+
+fn policy() -> Policy {
+    Policy {
+        compatible: "board".try_into().expect("short"),
+        room: 100,
+        fetch_attempts: 2,
+        restarts: 1,
+        commit_attempts: 2,
+    }
+}
+
+fn version(text: &str) -> Version {
+    Version::new(text).expect("a valid version")
+}
+
+fn failure(cause: Cause) -> Failure {
+    Failure { cause, evidence: Default::default() }
+}
+
+fn inspected(text: &str, digest: u8, compatible: &str, root_size: u64) -> Inspected {
+    let bundle = Bundle { version: version(text), digest: Digest([digest; 32]) };
+    Inspected { bundle, compatible: compatible.try_into().expect("short"), root_size }
+}
+
+/// Every event that the outside could send, plausible or not. What runs in a slot is decided by the
+/// walk, so that a boot tells the truth about it.
+fn events(node: &Node, content: &Content) -> Vec<Event> {
+    let offer = |at| Offer { source: "usb".try_into().expect("short"), at };
+    let mut all = vec![Event::Announced(offer(At::Now)), Event::Announced(offer(At::Window))];
+    all.extend([Event::WindowOpened, Event::Confirmed, Event::RollbackAsked, Event::Ticked]);
+    let passing = || failure(Cause::Network);
+    let lasting = || failure(Cause::Write);
+    for outcome in [Ok(()), Err(passing()), Err(lasting())] {
+        all.push(Event::Fetched(outcome.clone()));
+        all.push(Event::Installed(outcome.clone()));
+        all.push(Event::Activated(outcome.clone()));
+        all.push(Event::Committed(outcome.clone()));
+        all.push(Event::Condemned(outcome));
+    }
+    all.extend([Err(passing()), Err(failure(Cause::Signature))].map(Event::Verified));
+    let good = [inspected("2", 2, "board", 100), inspected("3", 3, "board", 1)];
+    let bad = [inspected("0", 9, "board", 1), inspected("4", 4, "other", 1)];
+    let large = [inspected("5", 5, "board", 101)];
+    all.extend(good.into_iter().chain(bad).chain(large).map(|it| Event::Verified(Ok(it))));
+    let sick = Verdict::Unhealthy(failure(Cause::Deadline));
+    all.extend([Verdict::Healthy, sick].map(Event::Judged));
+    for slot in Slot::ALL {
+        let Some(version) = content.slots[slot as usize].clone() else { continue };
+        for other in [OtherSlot::Bad, OtherSlot::Untried, OtherSlot::Tried] {
+            for evidence in [None, Some(failure(Cause::Panic))] {
+                // Two boot ids are enough: this boot's, and another.
+                let new = [if node.boot[0] == 1 { 2 } else { 1 }; 16];
+                for id in [node.boot, new] {
+                    // Within one boot the slot stays.
+                    if id == node.boot && slot != node.booted {
+                        continue;
+                    }
+                    let (version, evidence) = (version.clone(), evidence.clone());
+                    all.push(Event::Booted(Boot { slot, version, id, other, evidence }));
+                }
+            }
+        }
+    }
+    all
+}
+
+/// What each slot holds; `None` while it is being written.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+struct Content {
+    slots: [Option<Version>; 2],
+}
+
+type World = (Node, Content);
+
+/// One arrow: where the node was, what happened, where it is.
+type Rule = fn(&Node, &Event, &Node) -> bool;
+
+const RULES: [(&str, Rule); 11] = [
+    ("running slot never written", |_, _, to| match to.update.action() {
+        Some(Action::Install { target, .. }) => target != to.booted,
+        _ => true,
+    }),
+    ("no install beside an uncommitted system", |_, _, to| {
+        !matches!(to.update, Update::Installing { .. }) || to.runs_committed()
+    }),
+    ("only verified bundles", |from, event, to| match (&from.update, &to.update) {
+        (Update::Verifying { .. }, Update::Installing { bundle, .. }) => {
+            matches!(event, Event::Verified(Ok(found)) if found.bundle == *bundle.bundle())
+        }
+        (Update::Installing { .. }, Update::Installing { .. }) => true,
+        (_, to) => !matches!(to, Update::Installing { .. }),
+    }),
+    ("only fitting bundles", |_, event, to| match (&to.update, event) {
+        (Update::Installing { .. }, Event::Verified(Ok(found))) => {
+            found.compatible == policy().compatible
+                && found.root_size <= policy().room
+                && !to.refused.contains(&found.bundle.digest)
+                && to.floor.as_ref().is_none_or(|floor| *floor <= found.bundle.version)
+        }
+        _ => true,
+    }),
+    ("only healthy slots committed", |from, event, to| {
+        let Update::Committing { trial, .. } = &to.update else { return true };
+        let vouched = matches!(event, Event::Judged(Verdict::Healthy) | Event::Confirmed);
+        let again = from.update == to.update
+            || matches!(&from.update, Update::Committing { trial: before, .. } if before == trial);
+        let kept = trial.why == Why::Restart && from.runs_committed();
+        trial.slot == to.booted && (vouched || again || kept)
+    }),
+    ("committed changes by a commit", |from, event, to| {
+        from.committed == to.committed
+            || (matches!(event, Event::Committed(Ok(())))
+                && to.committed.as_ref().is_some_and(|committed| committed.slot == to.booted))
+    }),
+    ("floor moves with commits", |from, event, to| {
+        let rollback = matches!(&from.update,
+            Update::Committing { trial, .. } if trial.why == Why::Rollback);
+        from.floor == to.floor
+            || (matches!(event, Event::Committed(Ok(()))) && (to.floor >= from.floor || rollback))
+    }),
+    ("every bad ending has a cause", |_, _, to| {
+        to.last.as_ref().is_none_or(|it| (it.outcome == Outcome::Committed) == it.failure.is_none())
+    }),
+    ("no update ends in silence", |from, _, to| {
+        !under_way(from) || under_way(to) || to.last.is_some()
+    }),
+    ("previous is not overwritten", |_, _, to| match (&to.update, &to.previous) {
+        (Update::Installing { target, .. }, Some(previous)) => previous.slot != *target,
+        (_, Some(previous)) => to.committed.as_ref().is_some_and(|it| it.slot != previous.slot),
+        (_, None) => true,
+    }),
+    ("a tick changes nothing", |from, event, to| *event != Event::Ticked || from == to),
+];
+
+fn under_way(node: &Node) -> bool {
+    let trial = match &node.update {
+        Update::Committing { trial, .. } => trial.why != Why::Restart,
+        Update::Idle | Update::Settling { .. } => false,
+        _ => true,
+    };
+    node.pending != Pending::Nothing || trial
+}
+
+/// What carrying out the order does to the slots: an install leaves nothing until it is done.
+fn written(from: &Node, event: &Event, to: &Node, content: &Content) -> Content {
+    let mut content = content.clone();
+    if let (Update::Installing { bundle, target, .. }, Event::Installed(Ok(()))) =
+        (&from.update, event)
+    {
+        content.slots[*target as usize] = Some(bundle.bundle().version.clone());
+    }
+    if let Update::Installing { target, .. } = &to.update {
+        content.slots[*target as usize] = None;
+    }
+    content
+}
+
+/// The node without what no decision reads.
+fn essence((mut node, content): World) -> World {
+    let same = |failure: &mut Failure| *failure = self::failure(Cause::Deadline);
+    match &mut node.update {
+        Update::Condemning { failure, .. } | Update::Returning { failure, .. } => same(failure),
+        _ => {}
+    }
+    if let Some(doubt) = &mut node.doubt {
+        same(doubt);
+    }
+    node.last = None;
+    node.boot = [1; 16];
+    node.refused.sort_unstable_by_key(|digest| digest.0);
+    (node, content)
+}
+
+fn fingerprint(world: &World) -> [u64; 2] {
+    [1_u8, 2].map(|salt| {
+        let mut hasher = DefaultHasher::new();
+        salt.hash(&mut hasher);
+        world.hash(&mut hasher);
+        hasher.finish()
+    })
+}
+
+#[derive(Default)]
+struct Walk {
+    worlds: usize,
+    arrows: usize,
+    states: BTreeSet<&'static str>,
+    diagram: BTreeSet<String>,
+    broken: BTreeMap<&'static str, String>,
+}
+
+impl Walk {
+    fn check(&mut self, from: &World, event: &Event, to: &World) {
+        self.arrows += 1;
+        let (was, is) = (from.0.update.name(), to.0.update.name());
+        if was != is {
+            self.diagram.insert(format!("    {was} --> {is}: {}\n", label(event)));
+        }
+        for (promise, rule) in RULES {
+            if !rule(&from.0, event, &to.0) {
+                self.breaks(promise, from, Some(event), to);
+            }
+        }
+        if let Some(Action::Activate(slot)) = to.0.update.action()
+            && to.1.slots[slot as usize].is_none()
+        {
+            self.breaks("half-written slots are not activated", from, Some(event), to);
+        }
+    }
+
+    fn visit(&mut self, world: &World) {
+        self.worlds += 1;
+        self.states.insert(world.0.update.name());
+        for healthy in [true, false] {
+            if !rests(world.clone(), healthy) {
+                self.breaks("every state comes to rest", world, None, world);
+            }
+        }
+    }
+
+    fn breaks(&mut self, promise: &'static str, from: &World, event: Option<&Event>, to: &World) {
+        let story = || format!("{from:#?}\n{event:#?}\n{to:#?}");
+        self.broken.entry(promise).or_insert_with(story);
+    }
+}
+
+fn walk() -> &'static Walk {
+    static WALK: OnceLock<Walk> = OnceLock::new();
+    WALK.get_or_init(|| {
+        let version = version("1");
+        let (slot, other) = (Slot::A, OtherSlot::Bad);
+        let boot = Boot { slot, version: version.clone(), id: [1; 16], other, evidence: None };
+        let start = Node::default().next(Event::Booted(boot), &policy());
+        let start = (start, Content { slots: [Some(version), None] });
+        let mut walk = Walk::default();
+        let mut seen = HashSet::from([fingerprint(&start)]);
+        let mut queue = VecDeque::from([start]);
+        while let Some(from) = queue.pop_front() {
+            walk.visit(&from);
+            for event in events(&from.0, &from.1) {
+                let next = from.0.clone().next(event.clone(), &policy());
+                let content = written(&from.0, &event, &next, &from.1);
+                let to = (next, content);
+                walk.check(&from, &event, &to);
+                let to = essence(to);
+                if seen.insert(fingerprint(&to)) {
+                    queue.push_back(to);
+                }
+            }
+        }
+        walk
+    })
+}
+
+#[track_caller]
+fn holds(promise: &str) {
+    let known = RULES.iter().map(|(name, _)| *name);
+    let others = ["half-written slots are not activated", "every state comes to rest"];
+    assert!(known.chain(others).any(|name| name == promise), "no rule is called {promise}");
+    assert!(walk().arrows > 10_000, "the walk is a walk");
+    if let Some(story) = walk().broken.get(promise) {
+        panic!("{promise}:\n{story}");
+    }
+}
+
+#[test]
+fn the_running_slot_is_never_written() {
+    holds("running slot never written");
+}
+
+#[test]
+fn nothing_is_installed_beside_a_system_that_is_not_committed() {
+    holds("no install beside an uncommitted system");
+}
+
+#[test]
+fn only_a_bundle_out_of_verifying_is_installed() {
+    holds("only verified bundles");
+}
+
+#[test]
+fn a_refused_digest_a_wrong_board_an_older_or_a_large_bundle_is_never_installed() {
+    holds("only fitting bundles");
+}
+
+#[test]
+fn a_slot_is_newly_committed_only_after_its_gate_or_an_operator_said_yes() {
+    holds("only healthy slots committed");
+}
+
+#[test]
+fn the_committed_system_changes_only_by_a_commit_of_the_running_slot() {
+    holds("committed changes by a commit");
+}
+
+#[test]
+fn the_floor_falls_only_by_a_rollback_and_rises_only_by_a_commit() {
+    holds("floor moves with commits");
+}
+
+#[test]
+fn every_ending_but_a_good_one_has_a_cause() {
+    holds("every bad ending has a cause");
+}
+
+#[test]
+fn an_update_under_way_never_ends_in_silence() {
+    holds("no update ends in silence");
+}
+
+#[test]
+fn the_previous_system_is_forgotten_before_its_slot_is_written() {
+    holds("previous is not overwritten");
+}
+
+#[test]
+fn time_alone_changes_nothing() {
+    holds("a tick changes nothing");
+}
+
+#[test]
+fn no_slot_that_is_half_written_is_activated() {
+    holds("half-written slots are not activated");
+}
+
+#[test]
+fn from_every_state_the_node_comes_to_rest() {
+    holds("every state comes to rest");
+}
+
+/// Whether the node comes to rest when the ports do what they are told and each system is judged so.
+fn rests((mut node, mut content): World, healthy: bool) -> bool {
+    for _ in 0..40 {
+        let Some(action) = node.update.action() else { return true };
+        let verdict = match healthy {
+            true => Verdict::Healthy,
+            false => Verdict::Unhealthy(failure(Cause::Deadline)),
+        };
+        let event = match action {
+            Action::Fetch { .. } => Event::Fetched(Ok(())),
+            Action::Verify(_) => Event::Verified(Ok(inspected("3", 3, "board", 1))),
+            Action::Install { .. } => Event::Installed(Ok(())),
+            Action::Activate(_) => Event::Activated(Ok(())),
+            Action::Judge => Event::Judged(verdict),
+            Action::Commit(_) => Event::Committed(Ok(())),
+            Action::Condemn(_) => Event::Condemned(Ok(())),
+            Action::Reboot => {
+                let wanted = match &node.update {
+                    Update::Rebooting { trial } => trial.slot,
+                    _ => node.booted.other(),
+                };
+                let Some(version) = content.slots[wanted as usize].clone() else { return false };
+                let id = [node.boot[0].wrapping_add(1); 16];
+                let other = OtherSlot::Bad;
+                Event::Booted(Boot { slot: wanted, version, id, other, evidence: None })
+            }
+        };
+        let next = node.clone().next(event.clone(), &policy());
+        content = written(&node, &event, &next, &content);
+        node = next;
+    }
+    false
+}
+
+#[test]
+fn the_diagram_in_the_docs_is_the_machine() {
+    let lines: String = walk().diagram.iter().map(String::as_str).collect();
+    let text = format!("stateDiagram-v2\n    [*] --> settling\n{lines}");
+    expect_file!["../../../docs/update-machine.mmd"].assert_eq(&text);
+}
+
+fn label(event: &Event) -> String {
+    let outcome = match event {
+        Event::Fetched(Err(_))
+        | Event::Verified(Err(_))
+        | Event::Installed(Err(_))
+        | Event::Activated(Err(_))
+        | Event::Committed(Err(_))
+        | Event::Condemned(Err(_)) => " not",
+        Event::Judged(Verdict::Healthy) => " healthy",
+        Event::Judged(Verdict::Unhealthy(_)) => " unhealthy",
+        _ => "",
+    };
+    format!("{}{outcome}", event.name())
+}
+
+#[test]
+fn the_walk_reaches_every_state() {
+    let Walk { worlds, arrows, states, .. } = walk();
+    println!("{} states, {worlds} nodes, {arrows} arrows", states.len());
+    assert_eq!(states.len(), 12, "{states:?}");
+}
