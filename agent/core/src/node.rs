@@ -371,6 +371,11 @@ impl Node {
         if self.runs_committed() {
             return self.to(Update::Committing { trial, attempt: 1 });
         }
+        self.without_pending(failure)
+    }
+
+    /// Idle, and what waited for the running slot to settle ends here.
+    fn without_pending(mut self, failure: Failure) -> Node {
         match core::mem::replace(&mut self.pending, Pending::Nothing) {
             Pending::Nothing => self.to(Update::Idle),
             Pending::Offer(_) => {
@@ -414,8 +419,8 @@ impl Node {
         if trial.why != Why::Restart {
             return self.to(Update::Condemning { trial, failure });
         }
-        self.doubt = Some(failure);
-        self.to(Update::Idle)
+        self.doubt = Some(failure.clone());
+        self.without_pending(failure)
     }
 
     /// The slot is avoided from now on; or it could not be, and its attempts will run out.
@@ -482,6 +487,9 @@ impl Node {
         use Update as U;
         match update {
             U::Idle | U::Settling { .. } => self.settling(boot.evidence),
+            U::Committing { trial, .. } if trial.why == Why::Restart => {
+                self.settling(boot.evidence)
+            }
             U::Fetching { offer, .. } | U::Verifying { offer, .. } => {
                 self.pending = Pending::Offer(offer);
                 self.settling(boot.evidence)
@@ -492,9 +500,6 @@ impl Node {
             }
             U::Installing { offer, .. } => {
                 self.pending = Pending::Offer(offer);
-                self.settling(boot.evidence)
-            }
-            U::Committing { trial, .. } if trial.why == Why::Restart => {
                 self.settling(boot.evidence)
             }
             U::Ready { trial } | U::Activating { trial } | U::Rebooting { trial }
@@ -533,6 +538,13 @@ impl Node {
 
     /// An ordinary boot; or the committed slot could not start and the other one did.
     fn settling(mut self, evidence: Option<Failure>) -> Node {
+        if let Pending::Ready(trial, _) = &self.pending
+            && trial.slot == self.booted
+        {
+            let trial = trial.clone();
+            self.pending = Pending::Nothing;
+            return self.to(Update::Probation { trial, restarts: 0 });
+        }
         let left = self.committed.clone().filter(|committed| committed.slot != self.booted);
         if let Some(Committed { slot, version, .. }) = left {
             let failure = fell_back(evidence, OtherSlot::Tried);

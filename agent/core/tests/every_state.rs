@@ -89,7 +89,15 @@ type World = (Node, Content);
 /// One arrow: where the node was, what happened, where it is.
 type Rule = fn(&Node, &Event, &Node) -> bool;
 
-const RULES: [(&str, Rule); 11] = [
+const RULES: [(&str, Rule); 12] = [
+    ("pending only while settling", |_, _, to| {
+        let settles = match &to.update {
+            Update::Settling { .. } => true,
+            Update::Committing { trial, .. } => trial.why == Why::Restart,
+            _ => false,
+        };
+        settles || to.pending == Pending::Nothing
+    }),
     ("running slot never written", |_, _, to| match to.update.action() {
         Some(Action::Install { target, .. }) => target != to.booted,
         _ => true,
@@ -104,8 +112,8 @@ const RULES: [(&str, Rule); 11] = [
         (Update::Installing { .. }, Update::Installing { .. }) => true,
         (_, to) => !matches!(to, Update::Installing { .. }),
     }),
-    ("only fitting bundles", |_, event, to| match (&to.update, event) {
-        (Update::Installing { .. }, Event::Verified(Ok(found))) => {
+    ("only fitting bundles", |from, event, to| match (&from.update, &to.update, event) {
+        (Update::Verifying { .. }, Update::Installing { .. }, Event::Verified(Ok(found))) => {
             found.compatible == policy().compatible
                 && found.root_size <= policy().room
                 && !to.refused.contains(&found.bundle.digest)
@@ -233,7 +241,7 @@ impl Walk {
     }
 
     fn breaks(&mut self, promise: &'static str, from: &World, event: Option<&Event>, to: &World) {
-        let story = || format!("{from:#?}\n{event:#?}\n{to:#?}");
+        let story = || format!("{from:?}\n\n{event:?}\n\n{to:?}");
         self.broken.entry(promise).or_insert_with(story);
     }
 }
@@ -325,6 +333,11 @@ fn an_update_under_way_never_ends_in_silence() {
 #[test]
 fn the_previous_system_is_forgotten_before_its_slot_is_written() {
     holds("previous is not overwritten");
+}
+
+#[test]
+fn what_waits_for_the_running_slot_to_settle_waits_no_longer() {
+    holds("pending only while settling");
 }
 
 #[test]
