@@ -1,42 +1,41 @@
 //! The lab: boots the real image in QEMU, drives it, and judges what it did.
 //!
-//! `cargo lab`, `cargo demo` and `cargo verify` all start here.
+//! ```text
+//! cargo lab | demo | verify ─► setup ─► build ─► Lab ─► Stage (Guest + Server) ─► story ─► report
+//!                                                        Guest = Machine (QMP) + Console + Shell
+//! ```
+//!
+//! The lab knows no board: the hardware profile says how to emulate one.
 
+mod build;
+mod cli;
+mod console;
+mod demo;
+mod disks;
+mod guest;
+mod lab;
+mod machine;
+mod marker;
+mod measure;
 mod places;
+mod qmp;
+mod report;
+mod scenario;
+mod server;
 mod setup;
+mod shell;
+mod status;
+mod steps;
+mod timeline;
+mod variant;
+mod verify;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
-
-/// Boots the real image in QEMU, drives it, and judges what it did.
-#[derive(Debug, Parser)]
-#[command(name = "cargo lab", disable_help_subcommand = true)]
-struct Cli {
-    #[command(subcommand)]
-    command: Call,
-}
-
-#[derive(Debug, Subcommand)]
-enum Call {
-    /// Install what this machine lacks, after asking.
-    Setup {
-        /// Do not ask.
-        #[arg(long)]
-        yes: bool,
-    },
-}
-
 fn main() -> ExitCode {
-    let done = match Cli::parse().command {
-        Call::Setup { yes } => setup::run(setup::Consent::from_flag(yes)).map(|changed| {
-            if !changed {
-                println!("The machine has all it needs.");
-            }
-        }),
-    };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
+    match cli::run() {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
         Err(error) => {
             eprintln!("error    {error:#}");
             ExitCode::FAILURE

@@ -18,6 +18,11 @@ pub(crate) fn cache() -> PathBuf {
     base.join("steadfast")
 }
 
+/// What the lab builds and keeps: releases, saved guests, logs.
+pub(crate) fn lab() -> PathBuf {
+    workspace().join("out/lab")
+}
+
 fn home() -> PathBuf {
     env::var_os("HOME").map_or_else(|| PathBuf::from("/root"), PathBuf::from)
 }

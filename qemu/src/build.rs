@@ -1,0 +1,184 @@
+//! Builds what the guests run: the agent, the first disk, and a bundle for each release.
+//!
+//! ```text
+//! agent (cargo, arm64 musl) ─► cargo image … ─► out/lab/<release>/{disk.img, steadfast-V.raucb}
+//! ```
+//!
+//! A release is built again only when one of its inputs has changed; the fingerprint of the inputs is written
+//! last, so an interrupted build is never taken for a finished one.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+use hw_profile::Profile;
+use serde::Deserialize;
+
+use crate::places;
+use crate::setup;
+use crate::steps::step;
+use crate::variant::{Product, Signer, Variant};
+
+/// Folders whose files decide what an image holds, besides the agent and the release's own files.
+const SOURCES: [&str; 3] = ["image-build", "hw-profiles", "yocto-layer"];
+
+/// What `cargo image tools` prints.
+#[derive(Debug, Deserialize)]
+struct Tools {
+    uboot: PathBuf,
+}
+
+/// Builds images of one board.
+pub(crate) struct Builder {
+    board: String,
+    out: PathBuf,
+    agent: PathBuf,
+    /// Firmware for QEMU.
+    pub(crate) firmware: PathBuf,
+}
+
+impl Builder {
+    /// Builds the agent and gets the firmware; what follows needs both.
+    pub(crate) fn new(profile: &Profile) -> Result<Self> {
+        let target = profile.arch.rust_target();
+        step(
+            "build the agent",
+            cargo().args(["build", "--release", "--package", "steadfast", "--target", target]),
+        )?;
+        let agent = target_folder().join(target).join("release/steadfast");
+        step("build the image tool", cargo().args(["build", "--package", "steadfast-image"]))?;
+        let said = step("get the firmware", cargo().args(["image", "tools"]))?;
+        let tools: Tools =
+            serde_json::from_str(said.trim()).context("`cargo image tools` printed no JSON")?;
+        let out = places::lab();
+        fs::create_dir_all(&out).with_context(|| format!("no folder {}", out.display()))?;
+        Ok(Self { board: profile.name.clone(), out, agent, firmware: tools.uboot })
+    }
+
+    /// Folder of a release.
+    pub(crate) fn folder(&self, variant: &Variant) -> PathBuf {
+        self.out.join(variant.name)
+    }
+
+    /// Builds `variant` unless it is there already; returns the fingerprint of its inputs.
+    pub(crate) fn build(&self, variant: &Variant) -> Result<u64> {
+        let folder = self.folder(variant);
+        let mut command = self.command(variant, &folder)?;
+        let inputs = self.fingerprint(variant, &command)?;
+        let marker = folder.join("inputs");
+        let text = format!("{inputs:016x}\n");
+        if fs::read_to_string(&marker).is_ok_and(|old| old == text) {
+            return Ok(inputs);
+        }
+        if folder.exists() {
+            fs::remove_dir_all(&folder).with_context(|| format!("{}", folder.display()))?;
+        }
+        fs::create_dir_all(&folder)?;
+        let what = match variant.product {
+            Product::Disk => "disk",
+            Product::Bundle => "bundle",
+        };
+        step(&format!("build {what} {} {}", variant.name, variant.version), &mut command)?;
+        let bundle = folder.join(variant.bundle_name());
+        ensure!(bundle.exists(), "the image tool made no {}", bundle.display());
+        fs::write(marker, text)?;
+        Ok(inputs)
+    }
+
+    fn command(&self, variant: &Variant, folder: &Path) -> Result<Command> {
+        let mut command = cargo();
+        command.args(["image", "--board", &self.board, "--version", variant.version, "--dev"]);
+        command.arg("--out").arg(folder).arg("--agent").arg(&self.agent);
+        // Guests live for minutes: quick packing counts for more than a small bundle.
+        command.args(["--compression", "zstd", "--level", "3"]);
+        if variant.product == Product::Bundle {
+            command.arg("--bundle-only");
+        }
+        if let Some(overlay) = variant.overlay("root") {
+            command.arg("--overlay").arg(overlay);
+        }
+        if let Some(overlay) = variant.overlay("boot") {
+            command.arg("--boot-overlay").arg(overlay);
+        }
+        if let Some(name) = variant.compatible {
+            command.args(["--compatible", name]);
+        }
+        if variant.signer == Signer::Stranger {
+            let (key, certificate) = self.stranger()?;
+            command.arg("--key").arg(key).arg("--cert").arg(&certificate);
+            command.arg("--keyring").arg(certificate);
+        }
+        Ok(command)
+    }
+
+    /// Key and certificate that no node trusts.
+    fn stranger(&self) -> Result<(PathBuf, PathBuf)> {
+        let folder = self.out.join("stranger");
+        let (key, certificate) = (folder.join("key.pem"), folder.join("cert.pem"));
+        if !certificate.exists() {
+            fs::create_dir_all(&folder)?;
+            step(
+                "make a stranger's key",
+                Command::new("openssl")
+                    .args(["req", "-x509", "-newkey", "rsa:3072", "-noenc", "-days", "3650"])
+                    .args(["-subj", "/CN=a stranger", "-keyout"])
+                    .arg(&key)
+                    .arg("-out")
+                    .arg(&certificate),
+            )?;
+        }
+        Ok((key, certificate))
+    }
+
+    fn fingerprint(&self, variant: &Variant, command: &Command) -> Result<u64> {
+        let mut hasher = DefaultHasher::new();
+        for argument in command.get_args() {
+            argument.hash(&mut hasher);
+        }
+        let mut roots: Vec<PathBuf> =
+            SOURCES.iter().map(|folder| places::workspace().join(folder)).collect();
+        roots.extend(variant.overlay("root"));
+        roots.extend(variant.overlay("boot"));
+        roots.push(self.agent.clone());
+        let mut files = BTreeSet::new();
+        for root in roots {
+            collect(&root, &mut files)?;
+        }
+        for file in files {
+            file.hash(&mut hasher);
+            match fs::read(&file) {
+                Ok(bytes) => bytes.hash(&mut hasher),
+                // A dangling link is content too: its name was hashed.
+                Err(_) => 0_u8.hash(&mut hasher),
+            }
+        }
+        Ok(hasher.finish())
+    }
+}
+
+fn collect(path: &Path, files: &mut BTreeSet<PathBuf>) -> Result<()> {
+    if !path.is_dir() {
+        files.insert(path.to_path_buf());
+        return Ok(());
+    }
+    for entry in fs::read_dir(path).with_context(|| format!("{}", path.display()))? {
+        collect(&entry?.path(), files)?;
+    }
+    Ok(())
+}
+
+/// `cargo` in the source tree, with the ready tools on its path.
+pub(crate) fn cargo() -> Command {
+    let mut command = Command::new("cargo");
+    command.current_dir(places::workspace()).env("PATH", setup::path_with_tools());
+    command
+}
+
+/// Where cargo puts what it builds.
+pub(crate) fn target_folder() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR")
+        .map_or_else(|| places::workspace().join("target"), PathBuf::from)
+}

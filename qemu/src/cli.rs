@@ -1,0 +1,203 @@
+//! The command line of the lab. Exit codes: 0 done, 1 not done, 2 misused.
+
+use std::fs;
+use std::io::{IsTerminal, stdout};
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, bail, ensure};
+use clap::{Parser, Subcommand};
+
+use crate::lab::{Begin, Lab};
+use crate::machine::{self, Holder};
+use crate::report::Run;
+use crate::scenario::{self, Keep, Scenario};
+use crate::server::Server;
+use crate::setup::{self, Consent};
+use crate::timeline::{Paint, Show};
+use crate::variant::{self, Variant};
+use crate::verify::AfterFailure;
+use crate::{demo, disks, measure, places, verify};
+
+/// Boots the real image in QEMU, drives it, and judges what it did.
+#[derive(Debug, Parser)]
+#[command(name = "cargo lab", disable_help_subcommand = true)]
+struct Cli {
+    /// Board to emulate: a file of hw-profiles/boards.
+    #[arg(long, global = true, default_value = "qemu-arm64")]
+    board: String,
+    #[command(subcommand)]
+    call: Call,
+}
+
+#[derive(Debug, Subcommand)]
+enum Call {
+    /// Install what this machine lacks, after asking.
+    Setup {
+        /// Do not ask.
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Tell which scenarios there are.
+    List,
+    /// Try scenarios, each on a node of its own.
+    Run(RunArguments),
+    /// Start a node that has committed 1.0.0, with its console on this terminal.
+    Shell,
+    /// Power on a fresh disk, with its console on this terminal.
+    Boot,
+    /// Take the figures of the specification.
+    Measure {
+        /// Print one JSON object.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Tell the whole story on one node: a good release and three bad ones.
+    Demo {
+        /// Install what is missing without asking.
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Run every check of the tree.
+    Verify {
+        /// Install what is missing without asking.
+        #[arg(long)]
+        yes: bool,
+        /// Do not stop at the first failure.
+        #[arg(long)]
+        keep_going: bool,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+struct RunArguments {
+    /// Names of scenarios, or `all`.
+    #[arg(required = true)]
+    scenarios: Vec<String>,
+    /// Print one JSON object; the timeline goes to standard error.
+    #[arg(long)]
+    json: bool,
+    /// Write the result as JUnit XML.
+    #[arg(long, value_name = "FILE")]
+    junit: Option<PathBuf>,
+    /// Keep every guest's disk.
+    #[arg(long)]
+    keep: bool,
+}
+
+/// Does what the command line says; returns whether it is done.
+pub(crate) fn run() -> Result<bool> {
+    let Cli { board, call } = Cli::parse();
+    match call {
+        Call::Setup { yes } => {
+            if !setup::run(Consent::from_flag(yes))? {
+                println!("The machine has all it needs.");
+            }
+            Ok(true)
+        }
+        Call::List => {
+            list();
+            Ok(true)
+        }
+        Call::Run(arguments) => scenarios(&board, &arguments),
+        Call::Shell => attend(&board, Begin::Saved),
+        Call::Boot => attend(&board, Begin::PowerOn),
+        Call::Measure { json } => {
+            setup::run(Consent::from_flag(false))?;
+            measure::run(&board, if json { measure::Form::Json } else { measure::Form::Table })
+        }
+        Call::Demo { yes } => {
+            setup::run(Consent::from_flag(yes))?;
+            demo::run(&board)
+        }
+        Call::Verify { yes, keep_going } => {
+            setup::run(Consent::from_flag(yes))?;
+            let after = if keep_going { AfterFailure::KeepGoing } else { AfterFailure::Stop };
+            verify::run(&board, after)
+        }
+    }
+}
+
+fn list() {
+    let width = scenario::ALL.iter().map(|scenario| scenario.name.len()).max().unwrap_or(0);
+    for scenario in scenario::ALL {
+        println!("{:<width$}  {}", scenario.name, scenario.promise);
+    }
+}
+
+fn scenarios(board: &str, arguments: &RunArguments) -> Result<bool> {
+    let chosen = chosen(&arguments.scenarios)?;
+    setup::run(Consent::from_flag(false))?;
+    let show = if arguments.json { Show::Aside } else { Show::Live };
+    let releases: Vec<Variant> =
+        chosen.iter().flat_map(|scenario| scenario.releases).copied().collect();
+    let lab = Lab::prepare(board, &releases, show)?;
+    lab.ensure_saved()?;
+    let keep = if arguments.keep { Keep::Everything } else { Keep::DisksOfFailures };
+    let mut outcomes = Vec::new();
+    for scenario in chosen {
+        if !arguments.json {
+            println!("\n{}: {}", scenario.name, scenario.promise);
+        }
+        outcomes.push(scenario::run(&lab, scenario, keep, show));
+    }
+    let run = Run::new(&outcomes);
+    if let Some(file) = &arguments.junit {
+        fs::write(file, run.junit()).with_context(|| format!("no {}", file.display()))?;
+    }
+    if arguments.json {
+        println!("{}", serde_json::to_string_pretty(&run)?);
+    } else {
+        println!("\n{}", run.table(Paint::for_terminal(stdout().is_terminal())));
+    }
+    Ok(run.all_passed())
+}
+
+fn chosen(names: &[String]) -> Result<Vec<&'static Scenario>> {
+    if names.iter().any(|name| name == "all") {
+        return Ok(scenario::ALL.iter().collect());
+    }
+    names
+        .iter()
+        .map(|name| {
+            scenario::find(name).with_context(|| {
+                format!("there is no scenario {name}; `cargo lab list` tells which there are")
+            })
+        })
+        .collect()
+}
+
+/// A guest whose console a person holds.
+fn attend(board: &str, begin: Begin) -> Result<bool> {
+    setup::run(Consent::from_flag(false))?;
+    let lab = Lab::prepare(board, &[variant::GOOD], Show::Live)?;
+    let folder = places::lab().join("runs/attended");
+    let _ = fs::remove_dir_all(&folder);
+    fs::create_dir_all(&folder)?;
+    let disk = folder.join("disk.qcow2");
+    let saved = match begin {
+        Begin::Saved => {
+            lab.ensure_saved()?;
+            disks::copy(&lab.base_folder().join("disk.qcow2"), &disk)?;
+            Some(crate::lab::SAVED.to_owned())
+        }
+        Begin::PowerOn => {
+            disks::overlay(&lab.folder(&variant::FIRST).join("disk.img"), &disk)?;
+            None
+        }
+    };
+    ensure!(std::io::stdin().is_terminal(), "nobody holds this terminal");
+    let server = Server::start(&places::lab())?;
+    println!(
+        "A good release is at http://{}:{}/{}/{}\nLeave with Ctrl-A X.",
+        lab.qemu().host_address,
+        server.port(),
+        variant::GOOD.name,
+        variant::GOOD.bundle_name()
+    );
+    let parts = lab.parts(&folder, saved)?;
+    let status = machine::command(lab.qemu(), &parts, Holder::Person).status()?;
+    if status.success() {
+        return Ok(true);
+    }
+    bail!("QEMU ended with {status}")
+}

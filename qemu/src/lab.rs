@@ -1,0 +1,160 @@
+//! The lab made ready: everything built, the first node booted once, committed and saved.
+//!
+//! ```text
+//! builder ─► releases ─► first boot of 1.0.0 ─► committed ─► saved ─► one copy for each scenario
+//! ```
+//!
+//! Nothing is compiled once the first guest runs: a compiler beside a translated guest doubles every wait.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use hw_profile::{Profile, Qemu};
+
+use crate::build::Builder;
+use crate::disks;
+use crate::guest::Guest;
+use crate::machine::Parts;
+use crate::places;
+use crate::timeline::{Actor, Show, Timeline};
+use crate::variant::{FIRST, Variant};
+
+/// Name of the saved machine in the base disk.
+pub(crate) const SAVED: &str = "committed";
+
+/// How a guest begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Begin {
+    /// From the saved node that has booted and committed 1.0.0.
+    Saved,
+    /// With power-on of a disk that was never booted.
+    PowerOn,
+}
+
+/// Everything that guests are started from.
+pub(crate) struct Lab {
+    /// The board.
+    pub(crate) profile: Profile,
+    qemu: Qemu,
+    builder: Builder,
+    /// Fingerprint of the first disk's inputs.
+    first: u64,
+    show: Show,
+}
+
+impl Lab {
+    /// Builds the first disk and the given releases.
+    pub(crate) fn prepare(board: &str, releases: &[Variant], show: Show) -> Result<Self> {
+        let path = places::workspace().join(format!("hw-profiles/boards/{board}.toml"));
+        let profile = Profile::load(&path)?;
+        let qemu = profile.qemu.clone().with_context(|| {
+            format!("{} has no [qemu] section: it is not emulated", path.display())
+        })?;
+        let builder = Builder::new(&profile)?;
+        let first = builder.build(&FIRST)?;
+        for release in releases {
+            builder.build(release)?;
+        }
+        Ok(Self { profile, qemu, builder, first, show })
+    }
+
+    /// The folder that a release was built into.
+    pub(crate) fn folder(&self, release: &Variant) -> PathBuf {
+        self.builder.folder(release)
+    }
+
+    /// The bundle file of a release.
+    pub(crate) fn bundle(&self, release: &Variant) -> PathBuf {
+        self.folder(release).join(release.bundle_name())
+    }
+
+    /// The board's emulation.
+    pub(crate) fn qemu(&self) -> &Qemu {
+        &self.qemu
+    }
+
+    /// How long a boot may take.
+    pub(crate) fn boot_limit(&self) -> Duration {
+        Duration::from_secs(u64::from(self.profile.limits.boot_s))
+    }
+
+    /// Where the saved node lies.
+    pub(crate) fn base_folder(&self) -> PathBuf {
+        places::lab().join("base")
+    }
+
+    /// Boots and commits 1.0.0 and saves the machine, unless that was done with this very disk.
+    pub(crate) fn ensure_saved(&self) -> Result<()> {
+        let folder = self.base_folder();
+        let (marker, disk) = (folder.join("inputs"), folder.join("disk.qcow2"));
+        let text = format!("{:016x} {:?}\n", self.first, self.qemu);
+        if disk.exists() && fs::read_to_string(&marker).is_ok_and(|old| old == text) {
+            return Ok(());
+        }
+        let _ = fs::remove_dir_all(&folder);
+        fs::create_dir_all(&folder)?;
+        let timeline = Timeline::start(self.show);
+        timeline.note(Actor::Lab, "boots 1.0.0 once, to save the node that scenarios start from");
+        let mut guest = self.power_on(&folder, &timeline)?;
+        self.await_committed(&mut guest)?;
+        fs::write(
+            folder.join("timeline.json"),
+            serde_json::to_string_pretty(&timeline.moments())?,
+        )?;
+        guest.save(SAVED)?;
+        timeline.note(Actor::Lab, "the committed node is saved");
+        guest.quit()?;
+        fs::write(marker, text)?;
+        Ok(())
+    }
+
+    /// Waits for the first boot of a fresh disk, until 1.0.0 is committed.
+    pub(crate) fn await_committed(&self, guest: &mut Guest) -> Result<()> {
+        guest.await_boot("A")?;
+        let status = guest.rest(self.boot_limit())?;
+        ensure!(
+            status.system.standing == "committed" && status.system.version == FIRST.version,
+            "the first boot did not commit {}: {status:?}",
+            FIRST.version
+        );
+        Ok(())
+    }
+
+    /// Starts a guest in `folder`, with the stick that lies there.
+    pub(crate) fn start(&self, begin: Begin, folder: &Path, timeline: &Timeline) -> Result<Guest> {
+        match begin {
+            Begin::PowerOn => self.power_on(folder, timeline),
+            Begin::Saved => {
+                disks::copy(&self.base_folder().join("disk.qcow2"), &folder.join("disk.qcow2"))?;
+                self.guest(folder, timeline, Some(SAVED.to_owned()))
+            }
+        }
+    }
+
+    fn power_on(&self, folder: &Path, timeline: &Timeline) -> Result<Guest> {
+        disks::overlay(&self.folder(&FIRST).join("disk.img"), &folder.join("disk.qcow2"))?;
+        self.guest(folder, timeline, None)
+    }
+
+    fn guest(&self, folder: &Path, timeline: &Timeline, saved: Option<String>) -> Result<Guest> {
+        let parts = self.parts(folder, saved)?;
+        Guest::start(&self.qemu, &parts, &folder.join("serial.log"), timeline)
+            .map(|guest| guest.with_boot_limit(self.boot_limit()))
+    }
+
+    /// The machine's parts in `folder`; a stick that is not there is made blank.
+    pub(crate) fn parts(&self, folder: &Path, saved: Option<String>) -> Result<Parts> {
+        let stick = disks::stick_in(folder);
+        if !stick.exists() {
+            disks::blank_stick(&stick)?;
+        }
+        Ok(Parts {
+            firmware: self.builder.firmware.clone(),
+            disk: folder.join("disk.qcow2"),
+            stick,
+            saved,
+        })
+    }
+}

@@ -1,0 +1,126 @@
+//! The list of scenarios.
+
+use super::{Scenario, story};
+use crate::lab::Begin;
+use crate::variant;
+
+/// Every scenario, in the order in which `run all` tries them.
+pub(crate) const ALL: &[Scenario] = &[
+    Scenario {
+        releases: &[variant::GOOD],
+        budget_s: 240,
+        ..scenario(
+            "good-update",
+            "A good release, streamed over HTTP, is committed, and a further reboot stays in it.",
+            |stage| story::good_update(stage, &variant::GOOD),
+        )
+    },
+    Scenario {
+        releases: &[variant::UNHEALTHY],
+        budget_s: 240,
+        ..scenario(
+            "unhealthy",
+            "A release whose own check fails is returned, with the check's name.",
+            |stage| story::unhealthy(stage, &variant::UNHEALTHY),
+        )
+    },
+    Scenario {
+        releases: &[variant::HUNG],
+        budget_s: 420,
+        ..scenario(
+            "hung",
+            "A release whose agent stops turning is returned by the hardware watchdog.",
+            |stage| story::hung(stage, &variant::HUNG),
+        )
+    },
+    Scenario {
+        releases: &[variant::KERNEL_PANIC],
+        budget_s: 300,
+        ..scenario("kernel-panic", "A release whose kernel panics is returned.", |stage| {
+            story::kernel_panic(stage, &variant::KERNEL_PANIC)
+        })
+    },
+    Scenario {
+        releases: &[variant::NO_BOOT],
+        budget_s: 180,
+        ..scenario(
+            "no-boot",
+            "A release whose slot cannot start is given up by the boot script.",
+            |stage| story::no_boot(stage, &variant::NO_BOOT),
+        )
+    },
+    Scenario {
+        releases: &[variant::AGENT_CRASH],
+        budget_s: 300,
+        ..scenario("agent-crash", "A release whose agent crashes at start is returned.", |stage| {
+            story::agent_crash(stage, &variant::AGENT_CRASH)
+        })
+    },
+    Scenario {
+        releases: &[variant::UNSIGNED],
+        budget_s: 60,
+        ..scenario(
+            "unsigned",
+            "A bundle signed by a stranger is refused, and nothing is written.",
+            |stage| story::refused(stage, &variant::UNSIGNED, "signature"),
+        )
+    },
+    Scenario {
+        releases: &[variant::WRONG_BOARD],
+        budget_s: 60,
+        ..scenario(
+            "wrong-board",
+            "A bundle for another board is refused, and nothing is written.",
+            |stage| story::refused(stage, &variant::WRONG_BOARD, "compatible"),
+        )
+    },
+    Scenario {
+        releases: &[variant::OLDER],
+        budget_s: 60,
+        ..scenario(
+            "older",
+            "A signed release below the floor is refused, and nothing is written.",
+            |stage| story::refused(stage, &variant::OLDER, "floor"),
+        )
+    },
+    Scenario {
+        releases: &[variant::GOOD],
+        stick: Some(variant::GOOD),
+        budget_s: 200,
+        ..scenario("usb", "A bundle from a local stick is installed and committed.", |stage| {
+            story::usb(stage, &variant::GOOD)
+        })
+    },
+];
+
+const fn scenario(
+    name: &'static str,
+    promise: &'static str,
+    run: fn(&mut super::Stage) -> anyhow::Result<()>,
+) -> Scenario {
+    Scenario { name, promise, releases: &[], stick: None, begin: Begin::Saved, budget_s: 300, run }
+}
+
+/// The scenario with this name.
+pub(crate) fn find(name: &str) -> Option<&'static Scenario> {
+    ALL.iter().find(|scenario| scenario.name == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_promises_are_sentences() {
+        let names: BTreeSet<_> = ALL.iter().map(|scenario| scenario.name).collect();
+        assert_eq!(names.len(), ALL.len());
+        for scenario in ALL {
+            assert!(scenario.promise.ends_with('.'), "{}", scenario.name);
+            assert!(find(scenario.name).is_some());
+            let stick = scenario.stick.iter().all(|release| scenario.releases.contains(release));
+            assert!(stick, "{} has a stick with a release that is built", scenario.name);
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! A scenario: one promise about the node, tried on a real guest and judged by what the node says afterwards.
+//!
+//! ```text
+//! build everything ─► saved node ─► copy ─► run(stage) ─► claims ─► outcome ─► table, JSON, JUnit
+//! ```
+//!
+//! A scenario passes when it came to its end and every claim held. A claim that does not hold does not stop it:
+//! what else is wrong helps to find out why.
+
+mod list;
+pub(crate) mod story;
+
+use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use serde::Serialize;
+
+use crate::disks;
+use crate::guest::Guest;
+use crate::lab::{Begin, Lab};
+use crate::places;
+use crate::server::Server;
+use crate::timeline::{Actor, Moment, Show, Timeline};
+use crate::variant::Variant;
+
+pub(crate) use list::{ALL, find};
+
+/// One promise and how it is tried.
+pub(crate) struct Scenario {
+    /// Name on the command line.
+    pub(crate) name: &'static str,
+    /// The promise, in one sentence.
+    pub(crate) promise: &'static str,
+    /// Releases that must be built.
+    pub(crate) releases: &'static [Variant],
+    /// The release on the stick.
+    pub(crate) stick: Option<Variant>,
+    /// How its guest begins.
+    pub(crate) begin: Begin,
+    /// Seconds it takes on a quiet machine with two cores.
+    pub(crate) budget_s: u32,
+    /// Tries it.
+    pub(crate) run: fn(&mut Stage) -> Result<()>,
+}
+
+/// One thing that had to be true.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Claim {
+    /// What was looked at.
+    pub(crate) what: String,
+    /// What was found.
+    pub(crate) found: String,
+    /// What had to be found.
+    pub(crate) wanted: String,
+}
+
+impl Claim {
+    /// Whether it is true.
+    pub(crate) fn holds(&self) -> bool {
+        self.found == self.wanted
+    }
+}
+
+/// What came of a scenario.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Outcome {
+    /// The scenario.
+    pub(crate) name: String,
+    /// Its promise.
+    pub(crate) promise: String,
+    /// Whether it came to its end and every claim held.
+    pub(crate) passed: bool,
+    /// Seconds it took.
+    pub(crate) seconds: f64,
+    /// Why it did not come to its end.
+    pub(crate) error: Option<String>,
+    /// What was looked at.
+    pub(crate) claims: Vec<Claim>,
+    /// Figures it took on the way, in seconds.
+    pub(crate) figures: BTreeMap<String, f64>,
+    /// What happened.
+    pub(crate) timeline: Vec<Moment>,
+    /// The serial console's log.
+    pub(crate) log: PathBuf,
+}
+
+/// Where and how a guest begins.
+#[derive(Debug, Clone)]
+pub(crate) struct Setting {
+    /// Its disks and its log.
+    pub(crate) folder: PathBuf,
+    /// From which state.
+    pub(crate) begin: Begin,
+    /// The release on the stick.
+    pub(crate) stick: Option<Variant>,
+}
+
+/// A guest and what belongs to it, handed to a scenario.
+pub(crate) struct Stage<'l> {
+    /// What everything was built from.
+    pub(crate) lab: &'l Lab,
+    /// The node.
+    pub(crate) guest: Guest,
+    server: Server,
+    claims: Vec<Claim>,
+    figures: BTreeMap<String, f64>,
+}
+
+impl<'l> Stage<'l> {
+    /// A stage with a guest in the setting's folder, which is emptied first.
+    pub(crate) fn set(lab: &'l Lab, setting: &Setting, timeline: &Timeline) -> Result<Self> {
+        let folder = &setting.folder;
+        let _ = fs::remove_dir_all(folder);
+        fs::create_dir_all(folder).with_context(|| format!("no folder {}", folder.display()))?;
+        if let Some(release) = &setting.stick {
+            disks::stick_with(&lab.bundle(release), &disks::stick_in(folder))?;
+        }
+        let server = Server::start(&places::lab())?;
+        let guest = lab.start(setting.begin, folder, timeline)?;
+        Ok(Self { lab, guest, server, claims: Vec::new(), figures: BTreeMap::new() })
+    }
+
+    /// Adds what the lab does to the timeline.
+    pub(crate) fn say(&self, what: impl Into<String>) {
+        self.guest.timeline().note(Actor::Lab, what);
+    }
+
+    /// Seconds since power-on.
+    pub(crate) fn now(&self) -> f64 {
+        self.guest.timeline().elapsed().as_secs_f64()
+    }
+
+    /// Notes that `found` had to be `wanted`.
+    pub(crate) fn claim(&mut self, what: &str, found: impl Display, wanted: impl Display) {
+        let claim =
+            Claim { what: what.to_owned(), found: found.to_string(), wanted: wanted.to_string() };
+        if !claim.holds() {
+            self.say(format!("NOT as promised: {what} is {found}, wanted {wanted}"));
+        }
+        self.claims.push(claim);
+    }
+
+    /// Notes a figure in seconds.
+    pub(crate) fn figure(&mut self, name: &str, seconds: f64) {
+        self.figures.insert(name.to_owned(), seconds);
+    }
+
+    /// The address at which the guest gets a release's bundle.
+    pub(crate) fn url(&self, release: &Variant) -> String {
+        let host = &self.lab.qemu().host_address;
+        format!("http://{host}:{}/{}/{}", self.server.port(), release.name, release.bundle_name())
+    }
+
+    /// The server of bundles.
+    pub(crate) fn server(&self) -> &Server {
+        &self.server
+    }
+
+    /// Takes the claims made so far.
+    pub(crate) fn take_claims(&mut self) -> Vec<Claim> {
+        std::mem::take(&mut self.claims)
+    }
+}
+
+/// What stays of a guest's files after a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Keep {
+    /// The log always, the disk only of a scenario that failed.
+    DisksOfFailures,
+    /// Everything.
+    Everything,
+}
+
+/// Tries one scenario.
+pub(crate) fn run(lab: &Lab, scenario: &Scenario, keep: Keep, show: Show) -> Outcome {
+    let folder = places::lab().join("runs").join(scenario.name);
+    let timeline = Timeline::start(show);
+    let setting = Setting { folder: folder.clone(), begin: scenario.begin, stick: scenario.stick };
+    let staged = Stage::set(lab, &setting, &timeline);
+    let (claims, figures, ended) = match staged {
+        Err(error) => (Vec::new(), BTreeMap::new(), Err(error)),
+        Ok(mut stage) => {
+            let ended = (scenario.run)(&mut stage);
+            (stage.claims, stage.figures, ended)
+        }
+    };
+    let passed = ended.is_ok() && !claims.is_empty() && claims.iter().all(Claim::holds);
+    if passed && keep == Keep::DisksOfFailures {
+        for file in ["disk.qcow2", "stick.img"] {
+            let _ = fs::remove_file(folder.join(file));
+        }
+    }
+    Outcome {
+        name: scenario.name.to_owned(),
+        promise: scenario.promise.to_owned(),
+        passed,
+        seconds: timeline.elapsed().as_secs_f64(),
+        error: ended.err().map(|error| format!("{error:#}")),
+        claims,
+        figures,
+        timeline: timeline.moments(),
+        log: folder.join("serial.log"),
+    }
+}

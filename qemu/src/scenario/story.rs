@@ -1,0 +1,241 @@
+//! What happens in each scenario, relative to where the node stands: the demo tells the same stories in a row.
+//!
+//! ```text
+//! before ─► update ─► (boots of the other slot) ─► the node rests ─► claims on status, history, boot-state
+//! ```
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+
+use super::Stage;
+use crate::disks::STICK_LABEL;
+use crate::status::Status;
+use crate::variant::Variant;
+
+/// An install over HTTP in a translated guest on a busy machine.
+const INSTALL: Duration = Duration::from_secs(900);
+/// All boots that a bad release may get, and the one that returns.
+const RETURN: Duration = Duration::from_secs(1200);
+/// From a boot to a verdict.
+const VERDICT: Duration = Duration::from_secs(600);
+/// A refusal.
+const REFUSAL: Duration = Duration::from_secs(300);
+
+/// Where the node stood before an update.
+struct Before {
+    version: String,
+    slot: String,
+    target: String,
+    endings: usize,
+}
+
+fn before(stage: &mut Stage) -> Result<Before> {
+    let status = stage.guest.rest(VERDICT)?;
+    ensure!(
+        status.system.standing == "committed",
+        "the story needs a committed node: {:?}",
+        status.system
+    );
+    let slot = status.system.slot;
+    let target = if slot == "A" { "B" } else { "A" }.to_owned();
+    let endings = stage.guest.history()?.endings.len();
+    Ok(Before { version: status.system.version, slot, target, endings })
+}
+
+/// A good release is committed, and a further reboot stays in it.
+pub(crate) fn good_update(stage: &mut Stage, release: &Variant) -> Result<()> {
+    let before = before(stage)?;
+    let source = stage.url(release);
+    let served = stage.server().count();
+    update(stage, release, &source)?;
+    stage.guest.await_boot(&before.target)?;
+    let after = stage.server().count();
+    stage.say(format!(
+        "the bundle was streamed in {} requests, {:.1} MiB",
+        after.requests - served.requests,
+        (after.bytes - served.bytes) as f64 / f64::from(1 << 20),
+    ));
+    committed(stage, &before, release)?;
+    stage.guest.reboot()?;
+    stage.guest.await_boot(&before.target)?;
+    let status = stage.guest.rest(VERDICT)?;
+    stage.claim("slot after a further reboot", &status.system.slot, &before.target);
+    stage.claim("version after a further reboot", &status.system.version, release.version);
+    stage.claim("standing after a further reboot", &status.system.standing, "committed");
+    Ok(())
+}
+
+/// A bundle from a stick is committed.
+pub(crate) fn usb(stage: &mut Stage, release: &Variant) -> Result<()> {
+    let before = before(stage)?;
+    stage.say("plugs the stick in");
+    let mount =
+        format!("mkdir -p /run/media/stick && mount -o ro LABEL={STICK_LABEL} /run/media/stick");
+    stage.guest.must(&mount, Duration::from_secs(60))?;
+    update(stage, release, &format!("/run/media/stick/{}", release.bundle_name()))?;
+    stage.guest.await_boot(&before.target)?;
+    committed(stage, &before, release)
+}
+
+/// A required check fails.
+pub(crate) fn unhealthy(stage: &mut Stage, release: &Variant) -> Result<()> {
+    let before = before(stage)?;
+    let ordered = stage.now();
+    let source = stage.url(release);
+    update(stage, release, &source)?;
+    stage.guest.await_shell_in(&before.slot, RETURN)?;
+    let timeline = stage.guest.timeline().clone();
+    let verdict = timeline.first_after(ordered, "condemning");
+    let back = timeline.first_after(verdict.unwrap_or(ordered), &format!("slot {}", before.slot));
+    returned(stage, &before, release, "returned: check sick")?;
+    if let (Some(verdict), Some(back)) = (verdict, back) {
+        stage.figure("verdict_to_old_slot_chosen_s", back - verdict);
+    }
+    Ok(())
+}
+
+/// The agent stops turning.
+pub(crate) fn hung(stage: &mut Stage, release: &Variant) -> Result<()> {
+    bad_release(stage, release, "returned: watchdog")?;
+    let bitten = stage.guest.timeline().first_after(0.0, "the hardware watchdog").is_some();
+    stage.claim("the hardware watchdog reset the machine", bitten, true);
+    Ok(())
+}
+
+/// The kernel panics.
+pub(crate) fn kernel_panic(stage: &mut Stage, release: &Variant) -> Result<()> {
+    bad_release(stage, release, "returned: panic")?;
+    let seen = stage.guest.timeline().first_after(0.0, "panic:").is_some();
+    stage.claim("the console showed the panic", seen, true);
+    Ok(())
+}
+
+/// The kernel file is empty.
+pub(crate) fn no_boot(stage: &mut Stage, release: &Variant) -> Result<()> {
+    bad_release(stage, release, "returned: attempts")
+}
+
+/// The agent dies at start.
+pub(crate) fn agent_crash(stage: &mut Stage, release: &Variant) -> Result<()> {
+    bad_release(stage, release, "returned: agent-crashed")
+}
+
+/// A bundle is refused, and the other slot keeps its bytes.
+pub(crate) fn refused(stage: &mut Stage, release: &Variant, kind: &str) -> Result<()> {
+    let before = before(stage)?;
+    let bytes = slot_digest(stage, &before.target)?;
+    let boot = stage.guest.boot_state()?;
+    let url = stage.url(release);
+    stage.say(format!("orders {} from {url}", release.version));
+    let done = stage.guest.run(&format!("steadfast update {url} --at now"), REFUSAL)?;
+    let said = done.output.split_whitespace().collect::<Vec<_>>().join(" ");
+    if !said.is_empty() {
+        stage.say(format!("the tool says (exit {}): {said}", done.code));
+    }
+    let status = stage.guest.rest(REFUSAL)?;
+    stage.claim("state", &status.update.state, "idle");
+    stage.claim("version", &status.system.version, &before.version);
+    stage.claim("slot", &status.system.slot, &before.slot);
+    ending(stage, &status, &format!("refused: {kind}"));
+    history(stage, &before, &format!("refused: {kind}"))?;
+    let still = slot_digest(stage, &before.target)?;
+    stage.claim("bytes of the other slot", still, bytes);
+    let boot_after = stage.guest.boot_state()?;
+    stage.claim("boot order", boot_after.order.join(" "), boot.order.join(" "));
+    Ok(())
+}
+
+fn bad_release(stage: &mut Stage, release: &Variant, wanted: &str) -> Result<()> {
+    let before = before(stage)?;
+    let source = stage.url(release);
+    update(stage, release, &source)?;
+    stage.guest.await_shell_in(&before.slot, RETURN)?;
+    returned(stage, &before, release, wanted)
+}
+
+/// Orders an update and waits until the node restarts for it.
+fn update(stage: &mut Stage, release: &Variant, source: &str) -> Result<()> {
+    stage.say(format!("orders {} ({}) from {source}", release.version, release.name));
+    let ordered = stage.now();
+    stage.guest.order(&format!("steadfast update {source} --at now"))?;
+    let restarted = stage.guest.await_rebooting(INSTALL);
+    let said = || "the update did not get to its reboot".to_owned();
+    restarted.with_context(said)?;
+    let took = stage.now() - ordered;
+    stage.figure("order_to_reboot_s", took);
+    Ok(())
+}
+
+fn committed(stage: &mut Stage, before: &Before, release: &Variant) -> Result<()> {
+    let status = stage.guest.rest(VERDICT)?;
+    stage.claim("version", &status.system.version, release.version);
+    stage.claim("slot", &status.system.slot, &before.target);
+    stage.claim("standing", &status.system.standing, "committed");
+    stage.claim("state", &status.update.state, "idle");
+    let floor = status.floor.clone().unwrap_or_default();
+    stage.claim("floor", floor, release.version);
+    ending(stage, &status, "committed");
+    environment(stage, &before.target)?;
+    history(stage, before, "committed")
+}
+
+fn returned(stage: &mut Stage, before: &Before, release: &Variant, wanted: &str) -> Result<()> {
+    let status = stage.guest.rest(VERDICT)?;
+    stage.claim("version", &status.system.version, &before.version);
+    stage.claim("slot", &status.system.slot, &before.slot);
+    stage.claim("standing", &status.system.standing, "committed");
+    stage.claim("state", &status.update.state, "idle");
+    ending(stage, &status, wanted);
+    let named = status.update.last.as_ref().and_then(|last| last.release.clone());
+    stage.claim("release that ended", named.unwrap_or_default(), release.version);
+    let evidence = status.update.last.and_then(|last| last.evidence).unwrap_or_default();
+    stage.claim("evidence is given", !evidence.is_empty(), true);
+    environment(stage, &before.slot)?;
+    history(stage, before, wanted)
+}
+
+fn ending(stage: &mut Stage, status: &Status, wanted: &str) {
+    let found = status.update.last.as_ref().map_or("none".to_owned(), |last| last.summary());
+    if let Some(evidence) = status.update.last.as_ref().and_then(|last| last.evidence.as_ref()) {
+        stage.say(format!("the node says: {found} ({})", evidence.trim().replace('\n', " / ")));
+    }
+    stage.claim("end of the update", found, wanted);
+    stage.claim("ledger chain", &status.ledger.chain, "whole");
+    stage.claim("ledger is kept in", &status.ledger.kept, "data");
+}
+
+/// The history's newest ending is `wanted`, and it is the only new one.
+fn history(stage: &mut Stage, before: &Before, wanted: &str) -> Result<()> {
+    let history = stage.guest.history()?;
+    let found = history.endings.last().map_or("none".to_owned(), |last| last.summary());
+    stage.claim("newest ending in the history", found, wanted);
+    stage.claim("endings in the history", history.endings.len(), before.endings + 1);
+    let rising = history.entries.windows(2).all(|pair| pair[0].seq < pair[1].seq);
+    stage.claim("entries of the history are in order", rising, true);
+    Ok(())
+}
+
+/// The boot environment, read back by the tool, names `slot` first and gives it all its attempts.
+fn environment(stage: &mut Stage, slot: &str) -> Result<()> {
+    let state = stage.guest.boot_state()?;
+    let attempts = u32::from(stage.lab.profile.boot.attempts_committed);
+    stage.claim("primary", state.primary.unwrap_or_default(), slot);
+    stage.claim("first in the boot order", state.order.first().map_or("", String::as_str), slot);
+    let left = state.left.get(slot).copied().unwrap_or(0);
+    stage.claim("attempts of the committed slot", left, attempts);
+    stage.claim("copies of the boot environment", state.copies.join(" "), "valid valid");
+    Ok(())
+}
+
+/// Digests over the first MiBs of the partitions of `slot`.
+fn slot_digest(stage: &mut Stage, slot: &str) -> Result<String> {
+    let slots = &stage.lab.profile.slots;
+    let parts = if slot == "A" { &slots.a } else { &slots.b };
+    let command = format!(
+        "for p in {} {}; do head -c 16M /dev/disk/by-partlabel/$p | sha256sum; done",
+        parts.boot, parts.root
+    );
+    let said = stage.guest.must(&command, Duration::from_secs(120))?;
+    Ok(said.split_whitespace().filter(|word| word.len() == 64).collect::<Vec<_>>().join(" "))
+}

@@ -1,0 +1,127 @@
+//! The releases that the scenarios need: one good one, and one for each way in which a release can be bad.
+//!
+//! A release's files lie in `variants/<name>/root` (copied over the root file system) and
+//! `variants/<name>/boot` (copied over the boot partition). Versions grow, so that one story can go on from the
+//! good release to each bad one.
+
+use std::path::PathBuf;
+
+use crate::places;
+
+/// Who signs a bundle.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Signer {
+    /// The throwaway key whose certificate the image trusts.
+    Development,
+    /// Somebody the image has never heard of.
+    Stranger,
+}
+
+/// What is built.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Product {
+    /// A whole disk, for the first power-on.
+    Disk,
+    /// A bundle only.
+    Bundle,
+}
+
+/// One release.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Variant {
+    /// Name of its folder, if it has one.
+    pub(crate) name: &'static str,
+    /// Version of the release.
+    pub(crate) version: &'static str,
+    /// What is built.
+    pub(crate) product: Product,
+    /// Who signs it.
+    pub(crate) signer: Signer,
+    /// Another board's name in the manifest.
+    pub(crate) compatible: Option<&'static str>,
+}
+
+impl Variant {
+    const fn bundle(name: &'static str, version: &'static str) -> Self {
+        Self {
+            name,
+            version,
+            product: Product::Bundle,
+            signer: Signer::Development,
+            compatible: None,
+        }
+    }
+
+    /// File name of its bundle.
+    pub(crate) fn bundle_name(&self) -> String {
+        format!("steadfast-{}.raucb", self.version)
+    }
+
+    /// Folder with files for `part` (`root` or `boot`), when this release has any.
+    pub(crate) fn overlay(&self, part: &str) -> Option<PathBuf> {
+        let folder = places::workspace().join("qemu/variants").join(self.name).join(part);
+        folder.is_dir().then_some(folder)
+    }
+}
+
+/// What every node starts with.
+pub(crate) const FIRST: Variant =
+    Variant { product: Product::Disk, ..Variant::bundle("first", "1.0.0") };
+/// Below the floor.
+pub(crate) const OLDER: Variant = Variant::bundle("older", "0.9.0");
+/// Nothing wrong with it.
+pub(crate) const GOOD: Variant = Variant::bundle("good", "1.1.0");
+/// A required check fails.
+pub(crate) const UNHEALTHY: Variant = Variant::bundle("unhealthy", "1.2.0");
+/// The agent stops turning, and systemd does not look.
+pub(crate) const HUNG: Variant = Variant::bundle("hung", "1.3.0");
+/// The kernel panics early in the boot.
+pub(crate) const KERNEL_PANIC: Variant = Variant::bundle("kernel-panic", "1.4.0");
+/// The kernel file is empty.
+pub(crate) const NO_BOOT: Variant = Variant::bundle("no-boot", "1.5.0");
+/// The agent dies at start.
+pub(crate) const AGENT_CRASH: Variant = Variant::bundle("agent-crash", "1.6.0");
+/// Signed by a key that the node does not know.
+pub(crate) const UNSIGNED: Variant =
+    Variant { signer: Signer::Stranger, ..Variant::bundle("unsigned", "1.7.0") };
+/// Made for another board.
+pub(crate) const WRONG_BOARD: Variant =
+    Variant { compatible: Some("some-other-board"), ..Variant::bundle("wrong-board", "1.8.0") };
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn each_release_has_a_version_of_its_own() {
+        let all = [
+            FIRST,
+            OLDER,
+            GOOD,
+            UNHEALTHY,
+            HUNG,
+            KERNEL_PANIC,
+            NO_BOOT,
+            AGENT_CRASH,
+            UNSIGNED,
+            WRONG_BOARD,
+        ];
+        let versions: BTreeSet<_> = all.iter().map(|variant| variant.version).collect();
+        assert_eq!(versions.len(), all.len());
+    }
+
+    #[test]
+    fn each_folder_of_files_belongs_to_a_release() {
+        let with_files = [UNHEALTHY, HUNG, KERNEL_PANIC, NO_BOOT, AGENT_CRASH];
+        let folders = std::fs::read_dir(places::workspace().join("qemu/variants"))
+            .expect("the folder is there")
+            .map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned())
+            .collect::<BTreeSet<_>>();
+        assert_eq!(folders, with_files.iter().map(|v| v.name.to_owned()).collect());
+        for variant in with_files {
+            assert!(variant.overlay("root").or(variant.overlay("boot")).is_some());
+        }
+    }
+}
