@@ -52,7 +52,7 @@ impl Builder {
         step("build the image tool", cargo().args(["build", "--package", "steadfast-image"]))?;
         let said = step("get the firmware", cargo().args(["image", "tools"]))?;
         let tools: Tools =
-            serde_json::from_str(said.trim()).context("`cargo image tools` printed no JSON")?;
+            serde_json::from_str(said.out.trim()).context("`cargo image tools` printed no JSON")?;
         let out = places::lab();
         fs::create_dir_all(&out).with_context(|| format!("no folder {}", out.display()))?;
         Ok(Self { board: profile.name.clone(), out, agent, firmware: tools.uboot })

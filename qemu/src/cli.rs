@@ -175,10 +175,10 @@ fn attend(board: &str, begin: Begin) -> Result<bool> {
     fs::create_dir_all(&folder)?;
     let disk = folder.join("disk.qcow2");
     let saved = match begin {
-        Begin::Saved => {
+        Begin::Saved | Begin::PowerOnCommitted => {
             lab.ensure_saved()?;
             disks::copy(&lab.base_folder().join("disk.qcow2"), &disk)?;
-            Some(crate::lab::SAVED.to_owned())
+            (begin == Begin::Saved).then(|| crate::lab::SAVED.to_owned())
         }
         Begin::PowerOn => {
             disks::overlay(&lab.folder(&variant::FIRST).join("disk.img"), &disk)?;

@@ -31,6 +31,8 @@ pub(crate) enum Begin {
     Saved,
     /// With power-on of a disk that was never booted.
     PowerOn,
+    /// With power-on of a node that has committed 1.0.0.
+    PowerOnCommitted,
 }
 
 /// Everything that guests are started from.
@@ -99,10 +101,6 @@ impl Lab {
         timeline.note(Actor::Lab, "boots 1.0.0 once, to save the node that scenarios start from");
         let mut guest = self.power_on(&folder, &timeline)?;
         self.await_committed(&mut guest)?;
-        fs::write(
-            folder.join("timeline.json"),
-            serde_json::to_string_pretty(&timeline.moments())?,
-        )?;
         guest.save(SAVED)?;
         timeline.note(Actor::Lab, "the committed node is saved");
         guest.quit()?;
@@ -126,9 +124,10 @@ impl Lab {
     pub(crate) fn start(&self, begin: Begin, folder: &Path, timeline: &Timeline) -> Result<Guest> {
         match begin {
             Begin::PowerOn => self.power_on(folder, timeline),
-            Begin::Saved => {
+            Begin::Saved | Begin::PowerOnCommitted => {
                 disks::copy(&self.base_folder().join("disk.qcow2"), &folder.join("disk.qcow2"))?;
-                self.guest(folder, timeline, Some(SAVED.to_owned()))
+                let saved = (begin == Begin::Saved).then(|| SAVED.to_owned());
+                self.guest(folder, timeline, saved)
             }
         }
     }

@@ -12,8 +12,17 @@ use anyhow::{Context, Result, bail};
 /// How many of the last lines a failure shows.
 const TAIL: usize = 60;
 
-/// Runs `command` under the name `label`, and returns its standard output.
-pub(crate) fn step(label: &str, command: &mut Command) -> Result<String> {
+/// What a program said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Said {
+    /// On standard output.
+    pub(crate) out: String,
+    /// On standard error.
+    pub(crate) err: String,
+}
+
+/// Runs `command` under the name `label`, and returns what it said.
+pub(crate) fn step(label: &str, command: &mut Command) -> Result<Said> {
     let line = Line::begin(label);
     let out = command
         .stdin(Stdio::null())
@@ -21,7 +30,8 @@ pub(crate) fn step(label: &str, command: &mut Command) -> Result<String> {
         .with_context(|| format!("{} does not start", command.get_program().display()))?;
     if out.status.success() {
         line.end("done");
-        return Ok(String::from_utf8_lossy(&out.stdout).into_owned());
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        return Ok(Said { out: text(&out.stdout), err: text(&out.stderr) });
     }
     line.end("failed");
     let said = [out.stdout, out.stderr].concat();
@@ -74,7 +84,7 @@ mod tests {
     #[test]
     fn a_step_returns_what_the_program_printed() {
         let said = step("echo", Command::new("echo").arg("steady")).expect("echo works");
-        assert_eq!(said, "steady\n");
+        assert_eq!(said.out, "steady\n");
     }
 
     #[test]

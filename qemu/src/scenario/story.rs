@@ -86,11 +86,21 @@ pub(crate) fn unhealthy(stage: &mut Stage, release: &Variant) -> Result<()> {
     update(stage, release, &source)?;
     stage.guest.await_shell_in(&before.slot, RETURN)?;
     let timeline = stage.guest.timeline().clone();
-    let verdict = timeline.first_after(ordered, "condemning");
-    let back = timeline.first_after(verdict.unwrap_or(ordered), &format!("slot {}", before.slot));
     returned(stage, &before, release, "returned: check sick")?;
-    if let (Some(verdict), Some(back)) = (verdict, back) {
-        stage.figure("verdict_to_old_slot_chosen_s", back - verdict);
+    let verdict = timeline.first_after(ordered, "condemning");
+    let reboot = verdict.and_then(|at| {
+        timeline.first_after(at, "rebooting").or(timeline.first_after(at, "returning"))
+    });
+    let chosen = reboot.and_then(|at| timeline.first_after(at, &format!("slot {}", before.slot)));
+    let up = chosen.and_then(|at| timeline.first_after(at, "shell"));
+    for (name, from, to) in [
+        ("verdict_to_reboot_s", verdict, reboot),
+        ("shutdown_s", reboot, chosen),
+        ("old_slot_boot_s", chosen, up),
+    ] {
+        if let (Some(from), Some(to)) = (from, to) {
+            stage.figure(name, to - from);
+        }
     }
     Ok(())
 }

@@ -1,0 +1,163 @@
+//! `cargo lab measure`: the figures of the specification, taken from the real thing.
+//!
+//! ```text
+//! files of a release ─► binary_size, root_image
+//! power-on           ─► boot phases, agent_rss
+//! bad release        ─► verdict to old slot
+//! pairs of installs  ─► cost of the agent over bare rauc
+//! ```
+//!
+//! A figure that was not taken is `null` with its reason; nothing is estimated. Times are wall time in a
+//! translated guest: they compare with each other, not with a board.
+
+mod install;
+mod phases;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use serde::Serialize;
+
+use crate::build::target_folder;
+use crate::lab::{Begin, Lab};
+use crate::places;
+use crate::scenario::{self, Keep, Setting, Stage};
+use crate::timeline::{Show, Timeline};
+use crate::variant;
+use crate::verify::binary_size;
+
+/// How the figures are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// One JSON object.
+    Json,
+    /// Aligned lines.
+    Table,
+}
+
+/// One figure.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct Figure {
+    /// Its value; none when it was not taken.
+    pub(crate) value: Option<f64>,
+    /// What it counts.
+    pub(crate) unit: &'static str,
+    /// The most that is accepted.
+    pub(crate) limit: Option<f64>,
+    /// How it was taken, or why it was not.
+    pub(crate) note: String,
+}
+
+/// Figures by name.
+pub(crate) type Figures = BTreeMap<&'static str, Figure>;
+
+impl Figure {
+    /// A figure that was taken.
+    pub(crate) fn taken(value: f64, unit: &'static str, note: impl Into<String>) -> Self {
+        Self { value: Some(value), unit, limit: None, note: note.into() }
+    }
+
+    /// A figure that was not.
+    pub(crate) fn not_taken(unit: &'static str, why: impl Into<String>) -> Self {
+        Self { value: None, unit, limit: None, note: why.into() }
+    }
+
+    /// The same figure with the most that is accepted.
+    pub(crate) fn at_most(self, limit: f64) -> Self {
+        Self { limit: Some(limit), ..self }
+    }
+
+    fn keeps_its_limit(&self) -> bool {
+        self.value.zip(self.limit).is_none_or(|(value, limit)| value <= limit)
+    }
+}
+
+/// Takes every figure; returns whether all that were taken keep their limits.
+pub(crate) fn run(board: &str, form: Form) -> Result<bool> {
+    let releases = [variant::GOOD, variant::UNHEALTHY];
+    let lab = Lab::prepare(board, &releases, Show::Aside)?;
+    lab.ensure_saved()?;
+    let mut figures = Figures::new();
+    sizes(&lab, &mut figures)?;
+    power_on(&lab, &mut figures)?;
+    verdict(&lab, &mut figures)?;
+    install::measure(&lab, &mut figures)?;
+    for (name, unit) in [("idle_cpu", "percent of a core"), ("idle_wakeups", "a second")] {
+        figures.insert(
+            name,
+            Figure::not_taken(unit, "the agent does not run on the host by itself yet"),
+        );
+    }
+    print(&figures, form)?;
+    Ok(figures.values().all(Figure::keeps_its_limit))
+}
+
+fn sizes(lab: &Lab, figures: &mut Figures) -> Result<()> {
+    let target = lab.profile.arch.rust_target();
+    let binary = target_folder().join(target).join("release/steadfast");
+    let size = binary_size(&binary)? as f64;
+    figures.insert("binary_size", Figure::taken(size, "bytes", target).at_most(5_000_000.0));
+    Ok(())
+}
+
+/// A power-on of a committed node until it rests.
+fn power_on(lab: &Lab, figures: &mut Figures) -> Result<()> {
+    let timeline = Timeline::start(Show::Aside);
+    let mut stage = stage(lab, Begin::PowerOnCommitted, &timeline)?;
+    stage.guest.await_boot("A")?;
+    let status = stage.guest.rest(lab.boot_limit())?;
+    let rss = status.agent.rss_kib as f64;
+    figures.insert("agent_rss", Figure::taken(rss, "KiB", "in the guest").at_most(8192.0));
+    phases::add(&timeline, figures);
+    Ok(())
+}
+
+/// From the verdict to the old slot, in the scenario that tries it.
+fn verdict(lab: &Lab, figures: &mut Figures) -> Result<()> {
+    let scenario = scenario::find("unhealthy").context("no scenario unhealthy")?;
+    let outcome = scenario::run(lab, scenario, Keep::DisksOfFailures, Show::Aside);
+    for (name, key, limit) in [
+        ("verdict_to_reboot", "verdict_to_reboot_s", Some(20.0)),
+        ("shutdown", "shutdown_s", None),
+        ("old_slot_boot", "old_slot_boot_s", None),
+    ] {
+        let figure = match outcome.figures.get(key) {
+            Some(seconds) => Figure::taken(*seconds, "s", "scenario unhealthy"),
+            None => Figure::not_taken("s", "scenario unhealthy did not get there"),
+        };
+        figures.insert(name, Figure { limit, ..figure });
+    }
+    Ok(())
+}
+
+fn stage<'l>(lab: &'l Lab, begin: Begin, timeline: &Timeline) -> Result<Stage<'l>> {
+    let folder: PathBuf = places::lab().join("runs/measure");
+    Stage::set(lab, &Setting { folder, begin, stick: None }, timeline)
+}
+
+fn print(figures: &Figures, form: Form) -> Result<()> {
+    if form == Form::Json {
+        println!("{}", serde_json::to_string_pretty(figures)?);
+        return Ok(());
+    }
+    let width = figures.keys().map(|name| name.len()).max().unwrap_or(0);
+    for (name, figure) in figures {
+        let value = figure.value.map_or("not measured".to_owned(), |value| format!("{value:.2}"));
+        let limit = figure.limit.map_or(String::new(), |limit| format!("at most {limit}"));
+        println!("{name:<width$}  {value:>14} {:<17} {limit:<16} {}", figure.unit, figure.note);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_figure_above_its_limit_fails_and_one_not_taken_does_not() {
+        assert!(Figure::taken(5.0, "s", "").at_most(5.0).keeps_its_limit());
+        assert!(!Figure::taken(5.1, "s", "").at_most(5.0).keeps_its_limit());
+        assert!(Figure::not_taken("s", "no board").at_most(5.0).keeps_its_limit());
+    }
+}
