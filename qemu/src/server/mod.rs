@@ -103,8 +103,8 @@ impl Server {
     /// What was asked so far.
     pub(crate) fn count(&self) -> Count {
         Count {
-            requests: self.inside.requests.load(Ordering::Relaxed),
-            bytes: self.inside.bytes.load(Ordering::Relaxed),
+            requests: self.inside.requests.load(Ordering::SeqCst),
+            bytes: self.inside.bytes.load(Ordering::SeqCst),
         }
     }
 }
@@ -134,7 +134,7 @@ impl Inside {
         stream.set_nodelay(true)?;
         let mut lines = BufReader::new(stream.try_clone()?);
         while let Some(request) = Request::read(&mut lines)? {
-            self.requests.fetch_add(1, Ordering::Relaxed);
+            self.requests.fetch_add(1, Ordering::SeqCst);
             self.answer(stream, &request)?;
             if request.close || self.is_stopped() {
                 break;
@@ -198,9 +198,10 @@ impl Inside {
             let may = self.allowance(sent).min(length - sent).min(chunk.len() as u64);
             let may = usize::try_from(may).expect("a chunk's length fits");
             file.read_exact(&mut chunk[..may])?;
+            // Counted first: who has the bytes can rely on the count.
+            self.bytes.fetch_add(may as u64, Ordering::SeqCst);
             stream.write_all(&chunk[..may])?;
             sent += may as u64;
-            self.bytes.fetch_add(may as u64, Ordering::Relaxed);
         }
         Ok(())
     }
