@@ -56,6 +56,13 @@ impl Arch {
         }
     }
 
+    /// The folder of its shared libraries under `/usr/lib`.
+    pub fn library_folder(self) -> &'static str {
+        match self {
+            Self::Arm64 => "aarch64-linux-gnu",
+        }
+    }
+
     /// U-Boot's word for it, as `mkimage -A` takes it.
     pub fn uboot_name(self) -> &'static str {
         match self {
@@ -138,8 +145,6 @@ pub struct Ramoops {
     pub size: u32,
     /// Bytes a panic record.
     pub record_size: u32,
-    /// Bytes of console log.
-    pub console_size: u32,
 }
 
 /// The kernel and its modules.

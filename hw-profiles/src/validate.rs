@@ -146,8 +146,8 @@ fn memory(p: &Profile) -> Option<Fault> {
     if !r.size.is_power_of_two() || !r.record_size.is_power_of_two() {
         return fault("ramoops.size", "and record_size must be powers of two");
     }
-    if u64::from(r.record_size) + u64::from(r.console_size) > u64::from(r.size) {
-        return fault("ramoops.size", "is smaller than one record and the console log");
+    if r.record_size > r.size {
+        return fault("ramoops.size", "is smaller than one record");
     }
     let end = r.address.saturating_add(u64::from(r.size));
     if (r.address..end).contains(&p.uboot.scratch_address) {

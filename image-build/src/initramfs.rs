@@ -1,0 +1,132 @@
+//! Packs the initramfs: busybox, dmsetup with its libraries, a few modules, and `boot/init`.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+use hw_profile::Profile;
+
+use crate::host::Tool;
+use crate::modules::{Modules, plain};
+use crate::{places, root};
+
+const FOLDERS: [&str; 10] =
+    ["bin", "sbin", "dev", "etc", "lib/modules", "newroot", "proc", "run", "sys", "tmp"];
+
+/// Writes the initramfs to `out`, from the unpacked boot packages in `files`.
+pub(crate) fn pack(profile: &Profile, files: &Path, tree: &Path, out: &Path) -> Result<()> {
+    for folder in FOLDERS {
+        fs::create_dir_all(tree.join(folder))?;
+    }
+    program(&places::own().join("boot/init"), &tree.join("init"))?;
+    program(&files.join("usr/bin/busybox"), &tree.join("bin/busybox"))?;
+    program(&files.join("usr/sbin/dmsetup"), &tree.join("sbin/dmsetup"))?;
+    libraries(profile, files, tree)?;
+    let modules = Modules::below(&files.join("usr"))?;
+    let mut list = String::new();
+    for file in modules.with_needs(&profile.kernel.initramfs_modules)? {
+        let name = plain(&file).rsplit('/').next().expect("a path has a last part").to_owned();
+        modules.copy(&file, &tree.join("lib/modules").join(&name))?;
+        let is_watchdog =
+            name.replace('-', "_") == format!("{}.ko", profile.watchdog.module.replace('-', "_"));
+        let options = if is_watchdog { profile.watchdog.module_options() } else { String::new() };
+        list.push_str(&format!("{name} {options}\n"));
+    }
+    fs::write(tree.join("etc/modules"), list)?;
+    fs::write(tree.join("etc/board"), format!("watchdog={}\n", profile.watchdog.device))?;
+    archive(tree, out)
+}
+
+fn program(from: &Path, to: &Path) -> Result<()> {
+    fs::copy(from, to).with_context(|| format!("{} was not copied", from.display()))?;
+    fs::set_permissions(to, fs::Permissions::from_mode(0o755))?;
+    Ok(())
+}
+
+/// Copies the shared libraries that dmsetup needs, and those that they need.
+fn libraries(profile: &Profile, files: &Path, tree: &Path) -> Result<()> {
+    let folder = profile.arch.library_folder();
+    let target = tree.join("lib").join(folder);
+    fs::create_dir_all(&target)?;
+    let mut wanted = vec![tree.join("sbin/dmsetup")];
+    let mut seen = BTreeSet::new();
+    while let Some(file) = wanted.pop() {
+        let dynamic = Tool::new("readelf").args(["--dynamic", "--wide"]).arg(&file).text()?;
+        for name in needed(&dynamic) {
+            if !seen.insert(name.clone()) {
+                continue;
+            }
+            // The loader's path is fixed in every program; it stands beside the folder.
+            let is_loader = name.starts_with("ld-linux");
+            let to = if is_loader { tree.join("lib").join(&name) } else { target.join(&name) };
+            program(&files.join("usr/lib").join(folder).join(&name), &to)?;
+            wanted.push(to);
+        }
+    }
+    ensure!(seen.iter().any(|name| name.starts_with("ld-linux")), "dmsetup names no loader");
+    Ok(())
+}
+
+/// The libraries that a file needs, out of what readelf printed.
+fn needed(dynamic: &str) -> Vec<String> {
+    let lines = dynamic.lines().filter(|line| line.contains("(NEEDED)"));
+    lines.filter_map(|line| Some(line.split_once('[')?.1.split_once(']')?.0.to_owned())).collect()
+}
+
+fn archive(tree: &Path, out: &Path) -> Result<()> {
+    let mut names = String::from(".\n");
+    let mut folders: BTreeSet<String> = BTreeSet::new();
+    let mut files = Vec::new();
+    for file in root::files_below(tree)? {
+        let inside = file.strip_prefix(tree)?.to_string_lossy().into_owned();
+        files.push(inside);
+    }
+    folders.extend(FOLDERS.iter().map(|folder| (*folder).to_owned()));
+    for file in &files {
+        let mut parent = Path::new(file).parent();
+        while let Some(folder) = parent.filter(|folder| !folder.as_os_str().is_empty()) {
+            folders.insert(folder.to_string_lossy().into_owned());
+            parent = folder.parent();
+        }
+    }
+    for name in folders.iter().chain(&files) {
+        names.push_str(name);
+        names.push('\n');
+    }
+    Tool::new("find")
+        .arg(tree)
+        .args(["-exec", "touch", "--no-dereference", "--date=@0", "{}", "+"])
+        .run()?;
+    let cpio = Tool::new("cpio")
+        .args(["--create", "--format=newc", "--owner=0:0", "--reproducible", "--quiet"])
+        .within(tree)
+        .input(names)
+        .run()?;
+    let packed = Tool::new("zstd").args(["-19", "--quiet", "--stdout"]).input(cpio).run()?;
+    fs::write(out, packed).with_context(|| format!("{} was not written", out.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_needed_libraries_are_read_from_the_dynamic_section() {
+        let dynamic = " 0x01 (NEEDED)   Shared library: [libc.so.6]\n 0x0c (INIT) 0x10\n\
+                        0x01 (NEEDED)   Shared library: [ld-linux-aarch64.so.1]\n";
+        assert_eq!(needed(dynamic), ["libc.so.6", "ld-linux-aarch64.so.1"]);
+    }
+
+    #[test]
+    fn the_watchdog_is_armed_before_anything_slow() {
+        let init = fs::read_to_string(places::own().join("boot/init")).expect("init is there");
+        let arm = init.find("\n    arm\n").expect("init arms the watchdog after each module");
+        let root = init.find("root=$(word root)").expect("init looks for the root");
+        assert!(arm < root, "the root is looked for before the watchdog is armed");
+        let profile = places::workspace().join("hw-profiles/boards/qemu-arm64.toml");
+        let profile = Profile::load(profile).expect("the board file is right");
+        assert_eq!(profile.kernel.initramfs_modules.first(), Some(&profile.watchdog.module));
+    }
+}

@@ -1,0 +1,347 @@
+//! Makes a root file system out of unpacked packages: what their scripts would have done, and what makes it ours.
+//!
+//! ```text
+//! packages' files -> accounts, name services, certificates -> our files -> units -> modules -> agent -> overlays
+//! ```
+//!
+//! Always true: nothing of the foreign processor runs; what is written depends on the inputs alone.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
+
+use anyhow::{Context, Result, ensure};
+use hw_profile::Profile;
+
+use crate::appliance::Units;
+use crate::host::Tool;
+use crate::template::{Values, fill};
+
+/// A root file system in the making.
+pub(crate) struct Root(PathBuf);
+
+const NAME_SERVICES: &str = "usr/share/libc-bin/nsswitch.conf";
+const EMPTY_FOLDERS: [&str; 10] =
+    ["boot", "data", "dev", "mnt", "proc", "root", "run", "sys", "tmp", "var"];
+
+impl Root {
+    pub(crate) fn at(folder: PathBuf) -> Self {
+        Self(folder)
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// Writes a file, with its folders.
+    pub(crate) fn write(&self, path: &str, bytes: impl AsRef<[u8]>) -> Result<()> {
+        let target = self.0.join(path);
+        if let Some(parent) = target.parent() {
+            fs::create_dir_all(parent)?;
+        }
+        // A link of the packages must not lead the write elsewhere.
+        if target.is_symlink() {
+            fs::remove_file(&target)?;
+        }
+        fs::write(&target, bytes).with_context(|| format!("{path} was not written"))
+    }
+
+    fn link(&self, to: &str, path: &str) -> Result<()> {
+        let at = self.0.join(path);
+        if let Some(parent) = at.parent() {
+            fs::create_dir_all(parent)?;
+        }
+        if at.is_symlink() || at.exists() {
+            fs::remove_file(&at)?;
+        }
+        symlink(to, &at).with_context(|| format!("{path} was not made"))
+    }
+
+    fn read(&self, path: &str) -> Result<String> {
+        fs::read_to_string(self.0.join(path)).with_context(|| format!("{path} was not read"))
+    }
+
+    /// The newest file of the packages, as seconds since 1970: the date of everything we make.
+    pub(crate) fn newest(&self) -> Result<u64> {
+        newest(&self.0.join("usr"))
+    }
+
+    /// What the packages' scripts would have set up.
+    pub(crate) fn settle(&self, epoch: u64) -> Result<()> {
+        for folder in EMPTY_FOLDERS {
+            fs::create_dir_all(self.0.join(folder))?;
+        }
+        self.accounts(epoch)?;
+        self.write("etc/nsswitch.conf", self.read(NAME_SERVICES)?)?;
+        self.login_rules()?;
+        self.certificates()?;
+        // Empty and not absent: a read-only root gets a passing identity, and this is no first boot.
+        self.write("etc/machine-id", "")?;
+        self.write("etc/hostname", "steadfast\n")?;
+        self.write("etc/hosts", "127.0.0.1 localhost steadfast\n::1 localhost\n")?;
+        self.link("/proc/self/mounts", "etc/mtab")?;
+        self.link("/run", "var/run")
+    }
+
+    fn accounts(&self, epoch: u64) -> Result<()> {
+        self.write("etc/passwd", self.read("usr/share/base-passwd/passwd.master")?)?;
+        self.write("etc/group", self.read("usr/share/base-passwd/group.master")?)?;
+        let folder = self.0.join("usr/lib/sysusers.d");
+        for entry in fs::read_dir(&folder)? {
+            let path = entry?.path();
+            // An older systemd on the host does not know the letter for a locked account.
+            let text = fs::read_to_string(&path)?;
+            let known: String = text
+                .lines()
+                .map(|line| match line.strip_prefix("u!") {
+                    Some(rest) => format!("u {rest}\n"),
+                    None => format!("{line}\n"),
+                })
+                .collect();
+            fs::write(&path, known)?;
+        }
+        Tool::new("systemd-sysusers")
+            .arg(format!("--root={}", self.0.display()))
+            .env("SOURCE_DATE_EPOCH", epoch.to_string())
+            .run()?;
+        let shadow: String = self
+            .read("etc/passwd")?
+            .lines()
+            .filter_map(|line| line.split(':').next())
+            .map(|name| format!("{name}:!*:::::::\n"))
+            .collect();
+        self.write("etc/shadow", shadow)?;
+        fs::set_permissions(self.0.join("etc/shadow"), fs::Permissions::from_mode(0o600))?;
+        for leftover in ["etc/gshadow", "etc/passwd-", "etc/group-", "etc/shadow-", "etc/.pwd.lock"]
+        {
+            let path = self.0.join(leftover);
+            if path.exists() {
+                fs::remove_file(path)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn login_rules(&self) -> Result<()> {
+        for kind in ["auth", "account", "password", "session"] {
+            self.write(
+                &format!("etc/pam.d/common-{kind}"),
+                format!("{kind} required pam_unix.so\n"),
+            )?;
+        }
+        self.write("etc/pam.d/common-session-noninteractive", "session required pam_unix.so\n")
+    }
+
+    fn certificates(&self) -> Result<()> {
+        let folder = self.0.join("usr/share/ca-certificates/mozilla");
+        let mut files: Vec<PathBuf> =
+            fs::read_dir(&folder)?.flatten().map(|entry| entry.path()).collect();
+        files.sort();
+        let mut bundle = String::new();
+        for file in files {
+            bundle.push_str(&fs::read_to_string(&file)?);
+        }
+        self.write("etc/ssl/certs/ca-certificates.crt", bundle)
+    }
+
+    /// Copies the files of `source`, filling those that end in `.in`.
+    pub(crate) fn overlay(&self, source: &Path, values: &Values) -> Result<()> {
+        for file in files_below(source)? {
+            let inside = file.strip_prefix(source).expect("it was found below the folder");
+            let inside =
+                inside.to_str().context("a file of an overlay has a name that is not text")?;
+            let mode = fs::symlink_metadata(&file)?.permissions();
+            if file.is_symlink() {
+                let to = fs::read_link(&file)?;
+                self.link(to.to_str().context("a link's aim is not text")?, inside)?;
+                continue;
+            }
+            let target = inside.strip_suffix(".in").unwrap_or(inside);
+            if target == inside {
+                self.write(target, fs::read(&file)?)?;
+            } else {
+                let text = fs::read_to_string(&file)?;
+                let text = fill(&text, values).with_context(|| format!("in {inside}"))?;
+                self.write(target, text)?;
+            }
+            // The same bits whoever checked the tree out.
+            let bits = if mode.mode() & 0o100 == 0 { 0o644 } else { 0o755 };
+            fs::set_permissions(self.0.join(target), fs::Permissions::from_mode(bits))?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn make_executable(&self, path: &str) -> Result<()> {
+        fs::set_permissions(self.0.join(path), fs::Permissions::from_mode(0o755))?;
+        Ok(())
+    }
+
+    /// Copies the files of `source` as they are.
+    pub(crate) fn copy_over(&self, source: &Path) -> Result<()> {
+        ensure!(source.is_dir(), "nothing was built: there is no folder {}", source.display());
+        for file in files_below(source)? {
+            let inside = file.strip_prefix(source).expect("it was found below the folder");
+            let inside =
+                inside.to_str().context("a file of an overlay has a name that is not text")?;
+            if file.is_symlink() {
+                let to = fs::read_link(&file)?;
+                self.link(to.to_str().context("a link's aim is not text")?, inside)?;
+            } else {
+                self.write(inside, fs::read(&file)?)?;
+                fs::set_permissions(self.0.join(inside), fs::metadata(&file)?.permissions())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Enables and masks units, and leaves out generators and udev rules that nobody asked for.
+    pub(crate) fn units(&self, units: &Units, more: &[&str]) -> Result<()> {
+        for unit in &units.mask {
+            self.link("/dev/null", &format!("etc/systemd/system/{unit}"))?;
+        }
+        self.mask_others(
+            "usr/lib/systemd/system-generators",
+            "etc/systemd/system-generators",
+            &units.generators,
+        )?;
+        self.mask_others("usr/lib/udev/rules.d", "etc/udev/rules.d", &units.udev_rules)?;
+        self.link(
+            "/usr/lib/systemd/system/multi-user.target",
+            "etc/systemd/system/default.target",
+        )?;
+        for unit in more {
+            self.link(
+                &format!("../{unit}"),
+                &format!("etc/systemd/system/multi-user.target.wants/{unit}"),
+            )?;
+        }
+        Tool::new("systemctl")
+            .arg(format!("--root={}", self.0.display()))
+            .arg("enable")
+            .args(&units.enable)
+            .run()
+            .map(drop)
+    }
+
+    fn mask_others(&self, from: &str, at: &str, kept: &[String]) -> Result<()> {
+        for entry in fs::read_dir(self.0.join(from))? {
+            let name = entry?.file_name().to_string_lossy().into_owned();
+            if !kept.contains(&name) {
+                self.link("/dev/null", &format!("{at}/{name}"))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Every file and link below `folder`, sorted.
+pub(crate) fn files_below(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    let mut folders = vec![folder.to_path_buf()];
+    while let Some(folder) = folders.pop() {
+        let entries =
+            fs::read_dir(&folder).with_context(|| format!("{} was not read", folder.display()))?;
+        for entry in entries {
+            let path = entry?.path();
+            if path.is_dir() && !path.is_symlink() {
+                folders.push(path);
+            } else {
+                files.push(path);
+            }
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+fn newest(folder: &Path) -> Result<u64> {
+    let mut newest = 0;
+    for file in files_below(folder)? {
+        let modified = fs::symlink_metadata(&file)?.modified()?;
+        let seconds = modified.duration_since(UNIX_EPOCH).map_or(0, |age| age.as_secs());
+        newest = newest.max(seconds);
+    }
+    Ok(newest)
+}
+
+/// What the templates may say about the board.
+pub(crate) fn board_values(profile: &Profile) -> Values {
+    let slots = &profile.slots;
+    let mut values = Values::default()
+        .with("compatible", &profile.compatible)
+        .with("console", &profile.console.device)
+        .with("data", &profile.disk.data)
+        .with("boot_a", &slots.a.boot)
+        .with("root_a", &slots.a.root)
+        .with("boot_b", &slots.b.boot)
+        .with("root_b", &slots.b.root)
+        .with("boot_deadline_s", profile.watchdog.boot_deadline_s)
+        .with("reboot_watchdog_s", profile.watchdog.boot_deadline_s)
+        .with("watchdog_device", &profile.watchdog.device)
+        .with("watchdog_service_s", 2 * profile.watchdog.deadline_s);
+    if let Some(network) = &profile.network {
+        values = values
+            .with("interface", &network.interface)
+            .with("address", &network.address)
+            .with("gateway", &network.gateway);
+    }
+    values
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::places;
+
+    fn profile() -> Profile {
+        Profile::load(places::workspace().join("hw-profiles/boards/qemu-arm64.toml"))
+            .expect("the board file is right")
+    }
+
+    fn filled(file: &str) -> String {
+        let text = fs::read_to_string(places::own().join(file)).expect("the template is there");
+        fill(&text, &board_values(&profile())).expect("every name has a value")
+    }
+
+    #[test]
+    fn every_template_can_be_filled_from_the_profile() {
+        for folder in ["rootfs", "rootfs-dev", "rootfs-fixed-address"] {
+            for file in files_below(&places::own().join(folder)).expect("the folder is there") {
+                if file.extension().is_some_and(|extension| extension == "in") {
+                    let text = fs::read_to_string(&file).expect("the template is text");
+                    fill(&text, &board_values(&profile()))
+                        .unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn rauc_activates_nothing_by_itself_and_takes_verity_bundles_alone() {
+        let conf = filled("rootfs/etc/rauc/system.conf.in");
+        for line in ["activate-installed=false", "bundle-formats=verity", "bootloader=custom"] {
+            assert!(conf.lines().any(|found| found == line), "{line} is not in\n{conf}");
+        }
+        assert!(conf.contains("device=/dev/disk/by-partlabel/rootfs_b\ntype=raw\nbootname=B\n"));
+    }
+
+    #[test]
+    fn a_crash_loop_of_the_agent_ends_in_a_reset() {
+        let unit = filled("rootfs/etc/systemd/system/steadfast.service.in");
+        for line in ["Restart=always", "StartLimitAction=reboot-force", "Type=notify"] {
+            assert!(unit.lines().any(|found| found == line), "{line} is not in\n{unit}");
+        }
+    }
+
+    #[test]
+    fn only_root_speaks_to_rauc() {
+        let policy = "rootfs/usr/share/dbus-1/system.d/de.pengutronix.rauc.conf";
+        let policy = fs::read_to_string(places::own().join(policy)).expect("the policy is there");
+        let default = policy.split("context=\"default\"").nth(1).expect("there is a default part");
+        assert!(
+            default.contains("deny send_destination") && !default.contains("allow"),
+            "{policy}"
+        );
+    }
+}
