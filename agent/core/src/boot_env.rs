@@ -163,6 +163,15 @@ impl BootEnv {
         env
     }
 
+    /// The slot may not boot, and the other one may: it gets this many attempts if it had none.
+    pub fn condemned(&self, slot: Slot, attempts: u8) -> BootEnv {
+        let env = self.bad(slot);
+        match env.is_good(slot.other()) {
+            true => env,
+            false => BootEnv { sequence: env.sequence, ..env.good(slot.other(), attempts) },
+        }
+    }
+
     /// The slot is kept: it boots next, with this many attempts, and the re-arms start again.
     pub fn committed(&self, slot: Slot, attempts: u8) -> BootEnv {
         let mut env = self.activated(slot, attempts);
@@ -283,6 +292,12 @@ mod tests {
         let env = BootEnv { left: [3, 0], ..env };
         assert_eq!(env.primary(), Some(Slot::A));
         assert_eq!(env.sequence, 3);
+    }
+
+    #[test]
+    fn condemning_a_slot_leaves_the_other_one_bootable() {
+        let env = env(1).bad(Slot::A).condemned(Slot::B, 3);
+        assert_eq!((env.primary(), env.left, env.sequence), (Some(Slot::A), [3, 0], 3));
     }
 
     #[test]

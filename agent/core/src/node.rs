@@ -134,6 +134,8 @@ pub struct Node {
     pub floor: Option<Version>,
     /// How the last update ended.
     pub last: Option<Ending>,
+    /// How many updates ended, so that two alike can be told apart.
+    pub endings: u32,
 }
 
 impl Default for Node {
@@ -150,6 +152,7 @@ impl Default for Node {
             refused: heapless::Vec::new(),
             floor: None,
             last: None,
+            endings: 0,
         }
     }
 }
@@ -291,6 +294,7 @@ impl Node {
         failure: Option<Failure>,
     ) -> Node {
         self.last = Some(Ending { version, slot, outcome, failure });
+        self.endings = self.endings.wrapping_add(1);
         self.to(Update::Idle)
     }
 
@@ -548,9 +552,7 @@ impl Node {
         let left = self.committed.clone().filter(|committed| committed.slot != self.booted);
         if let Some(Committed { slot, version, .. }) = left {
             let failure = fell_back(evidence, OtherSlot::Tried);
-            let failure = Some(failure);
-            let outcome = Outcome::Returned;
-            self.last = Some(Ending { version: Some(version), slot, outcome, failure });
+            self = self.ended(Some(version), slot, Outcome::Returned, Some(failure));
         }
         let trial = self.as_it_runs();
         self.to(Update::Settling { trial })

@@ -188,6 +188,7 @@ fn essence((mut node, content): World) -> World {
         same(doubt);
     }
     node.last = None;
+    node.endings = 0;
     node.boot = [1; 16];
     node.refused.sort_unstable_by_key(|digest| digest.0);
     (node, content)

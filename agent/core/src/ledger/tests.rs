@@ -62,6 +62,7 @@ fn full_node() -> Node {
             outcome: Outcome::Returned,
             failure: Some(failure),
         }),
+        endings: u32::MAX,
     }
 }
 

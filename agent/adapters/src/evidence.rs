@@ -1,0 +1,139 @@
+//! What the last end left behind: a panic record, the watchdog's flag, the agent's exit.
+//!
+//! Always true: evidence is removed only after it was saved ([`Evidence::clear`]); what says most
+//! about the cause comes first: a panic, then the hardware watchdog, then the agent's own end.
+
+use crate::watchdog::LastReset;
+use std::fs;
+use std::path::{Path, PathBuf};
+use steadfast_core::{Cause, Failure};
+
+/// Where evidence is found.
+#[derive(Clone, Debug)]
+pub struct Evidence {
+    /// The kernel's persistent store (`/sys/fs/pstore`).
+    pub pstore: PathBuf,
+    /// One line that the unit's `ExecStopPost=` writes: `$SERVICE_RESULT $EXIT_CODE $EXIT_STATUS`.
+    pub agent_exit: PathBuf,
+}
+
+/// Whether the agent starts for the first time since the kernel did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// It does: what the reset left behind is news.
+    NewBoot,
+    /// It does not: only its own end is news.
+    SameBoot,
+}
+
+impl Evidence {
+    /// What there is, if anything.
+    pub fn collect(&self, start: Start, last_reset: LastReset) -> Option<Failure> {
+        let reset = || match (start, last_reset) {
+            (Start::NewBoot, LastReset::ByWatchdog) => Some(Failure::new(
+                Cause::Watchdog,
+                format_args!("the hardware watchdog reset the node"),
+            )),
+            _ => None,
+        };
+        let panic = || (start == Start::NewBoot).then(|| self.panic()).flatten();
+        panic().or_else(reset).or_else(|| self.agent_exit())
+    }
+
+    /// Removes what was collected.
+    pub fn clear(&self) {
+        let records = self.records().into_iter().chain([self.agent_exit.clone()]);
+        for path in records.filter(|path| path.exists()) {
+            if let Err(error) = fs::remove_file(&path) {
+                tracing::warn!(path = %path.display(), %error, "evidence could not be removed");
+            }
+        }
+    }
+
+    /// The records of kernels that ended; ramoops names them `dmesg-ramoops-N`.
+    fn records(&self) -> Vec<PathBuf> {
+        let Ok(folder) = fs::read_dir(&self.pstore) else { return Vec::new() };
+        let mut paths: Vec<PathBuf> = folder.flatten().map(|entry| entry.path()).collect();
+        paths.retain(|path| name(path).starts_with("dmesg-"));
+        paths.sort();
+        paths
+    }
+
+    fn panic(&self) -> Option<Failure> {
+        let texts = self.records().into_iter().filter_map(|path| fs::read(path).ok());
+        let record = texts.last()?;
+        let text = String::from_utf8_lossy(&record);
+        let line = text.lines().find(|line| line.contains("Kernel panic"));
+        let line = line.or_else(|| text.lines().find(|line| line.contains("Oops")))?;
+        let line = line.split_once("] ").map_or(line, |(_, said)| said);
+        Some(Failure::new(Cause::Panic, format_args!("{line}")))
+    }
+
+    fn agent_exit(&self) -> Option<Failure> {
+        let text = fs::read_to_string(&self.agent_exit).ok()?;
+        let words: Vec<&str> = text.lines().last()?.split_whitespace().collect();
+        let (result, rest) = words.split_first()?;
+        let cause = if *result == "watchdog" { Cause::Watchdog } else { Cause::AgentCrashed };
+        Some(Failure::new(cause, format_args!("the agent ended: {result} {}", rest.join(" "))))
+    }
+}
+
+fn name(path: &Path) -> &str {
+    path.file_name().and_then(|name| name.to_str()).unwrap_or("")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Place {
+        _folder: tempfile::TempDir,
+        evidence: Evidence,
+    }
+
+    fn place() -> Place {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (pstore, agent_exit) = (folder.path().join("pstore"), folder.path().join("agent"));
+        fs::create_dir(&pstore).expect("writable");
+        Place { _folder: folder, evidence: Evidence { pstore, agent_exit } }
+    }
+
+    fn cause(found: Option<Failure>) -> Option<Cause> {
+        found.map(|failure| failure.cause)
+    }
+
+    #[test]
+    fn a_panic_says_more_than_the_watchdog_and_the_watchdog_more_than_the_agents_end() {
+        let Place { evidence, .. } = &place();
+        let collect = |reset| evidence.collect(Start::NewBoot, reset);
+        assert_eq!(collect(LastReset::Other), None);
+        fs::write(&evidence.agent_exit, "signal killed SEGV\n").expect("writable");
+        assert_eq!(cause(collect(LastReset::Other)), Some(Cause::AgentCrashed));
+        assert_eq!(cause(collect(LastReset::ByWatchdog)), Some(Cause::Watchdog));
+        let record = "Panic#1 Part1\n<0>[    4.2] Kernel panic - not syncing: sysrq\n";
+        fs::write(evidence.pstore.join("dmesg-ramoops-0"), record).expect("writable");
+        let found = collect(LastReset::ByWatchdog).expect("a panic");
+        assert_eq!(found.cause, Cause::Panic);
+        assert_eq!(found.evidence, "Kernel panic - not syncing: sysrq");
+    }
+
+    #[test]
+    fn within_one_boot_only_the_agents_end_is_news() {
+        let Place { evidence, .. } = &place();
+        let record = "<0>[    4.2] Kernel panic - not syncing: sysrq\n";
+        fs::write(evidence.pstore.join("dmesg-ramoops-0"), record).expect("writable");
+        let found = || evidence.collect(Start::SameBoot, LastReset::ByWatchdog);
+        assert_eq!(found(), None);
+        fs::write(&evidence.agent_exit, "watchdog killed ABRT\n").expect("writable");
+        assert_eq!(cause(found()), Some(Cause::Watchdog));
+    }
+
+    #[test]
+    fn what_was_saved_is_removed() {
+        let Place { evidence, .. } = &place();
+        fs::write(&evidence.agent_exit, "exit-code exited 1\n").expect("writable");
+        fs::write(evidence.pstore.join("dmesg-ramoops-0"), "Kernel panic").expect("writable");
+        evidence.clear();
+        assert_eq!(evidence.collect(Start::NewBoot, LastReset::Other), None);
+    }
+}

@@ -1,0 +1,284 @@
+//! The ledger on disk: segments of appended frames, each synced before anybody acts on it.
+//!
+//! ```text
+//! ledger.3  ledger.2  ledger.1  ledger      oldest to newest; a segment ends at 1 MiB
+//! ```
+//!
+//! Always true: an entry that was reported as saved survives a power cut; a torn tail is cut off
+//! before the next entry is appended; when the folder cannot be written the ledger goes on in memory
+//! (a RAM file system) and says so, because a broken disk must not stop the node.
+
+use ring::digest::{SHA256, digest};
+use std::fs::{self, File};
+use std::io::{self, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use steadfast_core::Digest;
+use steadfast_core::ledger::{self, Entry, Last, Read};
+
+/// A segment is closed when it grew past this size in bytes.
+const SEGMENT: u64 = 1 << 20;
+
+/// How many closed segments are kept.
+const CLOSED: usize = 8;
+
+/// The SHA-256 of some bytes.
+pub fn sha256(bytes: &[u8]) -> Digest {
+    let mut out = Digest::ZERO;
+    out.0.copy_from_slice(digest(&SHA256, bytes).as_ref());
+    out
+}
+
+/// Where the ledger is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kept {
+    /// In the data file system.
+    Data,
+    /// In memory, because the data file system cannot be used.
+    Memory,
+}
+
+/// The ledger of this node.
+#[derive(Debug)]
+pub struct LedgerFile {
+    folder: PathBuf,
+    memory: PathBuf,
+    kept: Kept,
+    file: File,
+    length: u64,
+    entries: u64,
+    damage: Option<String>,
+    broken_at: Option<u64>,
+}
+
+impl LedgerFile {
+    /// Opens the ledger in `folder`, or in `memory` when that fails, and says where to resume.
+    pub fn open(folder: &Path, memory: &Path) -> io::Result<(LedgerFile, Option<Last>)> {
+        match LedgerFile::open_in(folder, memory, Kept::Data) {
+            Ok(opened) => Ok(opened),
+            Err(error) => {
+                let (mut ledger, last) = LedgerFile::open_in(memory, memory, Kept::Memory)?;
+                let folder = folder.display();
+                ledger.damage = Some(format!("{folder} cannot be used: {error}"));
+                Ok((ledger, last))
+            }
+        }
+    }
+
+    fn open_in(folder: &Path, memory: &Path, kept: Kept) -> io::Result<(LedgerFile, Option<Last>)> {
+        fs::create_dir_all(folder)?;
+        let path = folder.join("ledger");
+        let fresh = !path.exists();
+        let mut file =
+            File::options().create(true).truncate(false).read(true).write(true).open(&path)?;
+        if fresh {
+            File::open(folder)?.sync_all()?;
+        }
+        let found = read_all(folder)?;
+        let length = found.newest_end;
+        if file.metadata()?.len() != length {
+            file.set_len(length)?;
+            file.sync_all()?;
+        }
+        file.seek(SeekFrom::Start(length))?;
+        let (folder, memory) = (folder.to_owned(), memory.to_owned());
+        let damage = (found.damaged > 0)
+            .then(|| format!("{} bytes in the middle are not entries", found.damaged));
+        let (entries, broken_at) = (found.entries, found.broken_at);
+        let ledger = LedgerFile { folder, memory, kept, file, length, entries, damage, broken_at };
+        Ok((ledger, found.last))
+    }
+
+    /// Appends one frame and syncs it. When the disk fails, the ledger goes on in memory.
+    pub fn append(&mut self, frame: &[u8]) -> io::Result<()> {
+        match self.try_append(frame) {
+            Err(error) if self.kept == Kept::Data => {
+                let folder = self.folder.display().to_string();
+                let (mut ledger, _) =
+                    LedgerFile::open_in(&self.memory, &self.memory, Kept::Memory)?;
+                ledger.damage = Some(format!("{folder} cannot be written: {error}"));
+                *self = ledger;
+                self.try_append(frame)
+            }
+            done => done,
+        }
+    }
+
+    fn try_append(&mut self, frame: &[u8]) -> io::Result<()> {
+        if self.length >= SEGMENT {
+            self.close_segment()?;
+        }
+        let written = self.file.write_all(frame).and_then(|()| self.file.sync_data());
+        if let Err(error) = written {
+            // What was half-written is a torn tail; cut it off if the disk still lets us.
+            let _ = self.file.set_len(self.length);
+            let _ = self.file.seek(SeekFrom::Start(self.length));
+            return Err(error);
+        }
+        self.length += frame.len() as u64;
+        self.entries += 1;
+        Ok(())
+    }
+
+    fn close_segment(&mut self) -> io::Result<()> {
+        let name = |number: usize| self.folder.join(format!("ledger.{number}"));
+        for number in (1..CLOSED).rev().filter(|number| name(*number).exists()) {
+            fs::rename(name(number), name(number + 1))?;
+        }
+        let path = self.folder.join("ledger");
+        fs::rename(&path, name(1))?;
+        self.file = File::options().create_new(true).read(true).write(true).open(&path)?;
+        File::open(&self.folder)?.sync_all()?;
+        self.length = 0;
+        Ok(())
+    }
+
+    /// Where it is kept.
+    pub fn kept(&self) -> Kept {
+        self.kept
+    }
+
+    /// How many whole entries there are.
+    pub fn entries(&self) -> u64 {
+        self.entries
+    }
+
+    /// What is wrong with it.
+    pub fn damage(&self) -> Option<&str> {
+        self.damage.as_deref()
+    }
+
+    /// The first entry that does not name the one before it.
+    pub fn broken_at(&self) -> Option<u64> {
+        self.broken_at
+    }
+
+    /// Calls `visit` with each whole entry, the oldest first.
+    pub fn for_each(&self, mut visit: impl FnMut(Entry)) -> io::Result<()> {
+        for path in segments(&self.folder) {
+            let bytes = fs::read(path)?;
+            ledger::frames(&bytes).for_each(|frame| visit(frame.entry));
+        }
+        Ok(())
+    }
+}
+
+/// The segments that are there, the oldest first.
+fn segments(folder: &Path) -> Vec<PathBuf> {
+    let closed = (1..=CLOSED).rev().map(|number| folder.join(format!("ledger.{number}")));
+    closed.chain([folder.join("ledger")]).filter(|path| path.exists()).collect()
+}
+
+struct Found {
+    last: Option<Last>,
+    entries: u64,
+    damaged: usize,
+    broken_at: Option<u64>,
+    newest_end: u64,
+}
+
+fn read_all(folder: &Path) -> io::Result<Found> {
+    let mut all = Found { last: None, entries: 0, damaged: 0, broken_at: None, newest_end: 0 };
+    for path in segments(folder) {
+        let bytes = fs::read(path)?;
+        // The oldest segment may follow one that is no longer kept.
+        let before = match &all.last {
+            Some(last) => last.head,
+            None => ledger::frames(&bytes).next().map_or(Digest::ZERO, |frame| {
+                if frame.entry.sequence == 1 { Digest::ZERO } else { frame.entry.previous }
+            }),
+        };
+        let Read { last, entries, end, damaged, broken_at } = ledger::read(&bytes, before, sha256);
+        all.last = last.or(all.last);
+        all.entries += entries;
+        all.damaged += damaged;
+        all.broken_at = all.broken_at.or(broken_at);
+        all.newest_end = end as u64;
+    }
+    Ok(all)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use steadfast_core::ledger::{MAX_FRAME, Stamp, encode};
+    use steadfast_core::{Event, Node};
+
+    fn append(ledger: &mut LedgerFile, sequence: u64, previous: Digest) -> Digest {
+        let at = Stamp::default();
+        let (event, next) = (Event::WindowOpened, Node::default());
+        let entry = Entry { sequence, previous, at, event, next };
+        let mut buffer = [0; MAX_FRAME];
+        let frame = encode(&entry, &mut buffer).expect("short");
+        ledger.append(frame).expect("writable");
+        sha256(frame)
+    }
+
+    fn open(folder: &Path) -> (LedgerFile, Option<Last>) {
+        LedgerFile::open(&folder.join("data"), &folder.join("memory")).expect("a ledger")
+    }
+
+    #[test]
+    fn a_ledger_resumes_at_its_last_entry() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (mut ledger, last) = open(folder.path());
+        assert_eq!(last, None);
+        let head = append(&mut ledger, 1, Digest::ZERO);
+        let head = append(&mut ledger, 2, head);
+        let (ledger, last) = open(folder.path());
+        let last = last.expect("two entries");
+        assert_eq!((last.entry.sequence, last.head), (2, head));
+        assert_eq!((ledger.entries(), ledger.damage(), ledger.broken_at()), (2, None, None));
+    }
+
+    #[test]
+    fn a_torn_tail_is_cut_off_before_the_next_entry() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (mut ledger, _) = open(folder.path());
+        let head = append(&mut ledger, 1, Digest::ZERO);
+        ledger.file.write_all(&[0x5f, 0x1d, 1, 200]).expect("writable");
+        let (mut ledger, last) = open(folder.path());
+        assert_eq!(last.map(|last| last.entry.sequence), Some(1));
+        append(&mut ledger, 2, head);
+        let (ledger, last) = open(folder.path());
+        assert_eq!(last.map(|last| last.entry.sequence), Some(2));
+        assert_eq!((ledger.damage(), ledger.broken_at()), (None, None));
+    }
+
+    #[test]
+    fn the_chain_goes_on_over_segments_and_the_oldest_are_dropped() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (mut ledger, _) = open(folder.path());
+        let mut head = Digest::ZERO;
+        for sequence in 1..=30 {
+            ledger.length = if sequence % 3 == 0 { SEGMENT } else { ledger.length };
+            head = append(&mut ledger, sequence, head);
+        }
+        assert_eq!(segments(&folder.path().join("data")).len(), CLOSED + 1);
+        let (ledger, last) = open(folder.path());
+        assert_eq!(last.map(|last| last.head), Some(head));
+        assert_eq!(ledger.broken_at(), None);
+        let mut seen = Vec::new();
+        ledger.for_each(|entry| seen.push(entry.sequence)).expect("readable");
+        assert!(seen.is_sorted() && seen.last() == Some(&30) && seen[0] > 1, "{seen:?}");
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_used_is_said_and_the_ledger_goes_on_in_memory() {
+        let folder = tempfile::tempdir().expect("a folder");
+        fs::write(folder.path().join("data"), "a file where the folder should be").expect("ok");
+        let (mut ledger, _) = open(folder.path());
+        append(&mut ledger, 1, Digest::ZERO);
+        assert_eq!(ledger.kept(), Kept::Memory);
+        assert!(ledger.damage().is_some_and(|damage| damage.contains("cannot be used")));
+    }
+
+    #[test]
+    fn a_disk_that_fills_up_moves_the_ledger_to_memory() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (mut ledger, _) = open(folder.path());
+        let head = append(&mut ledger, 1, Digest::ZERO);
+        ledger.file = File::options().read(true).write(true).open("/dev/full").expect("there");
+        append(&mut ledger, 2, head);
+        assert_eq!((ledger.kept(), ledger.entries()), (Kept::Memory, 1));
+    }
+}

@@ -1,0 +1,176 @@
+//! RAUC as a port: verify a bundle, install it, and type what went wrong.
+
+use rauc_bindings::{
+    Access, BundleInfo, Error, FailureKind, InspectArgs, InstallArgs, Installer, Limits,
+};
+use std::path::PathBuf;
+use steadfast_core::{
+    Bundle, Cause, Digest, Event, Failure, Inspected, Offer, Port, Slot, VerifiedBundle, Version,
+};
+use tokio::sync::watch;
+
+/// What RAUC is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RaucAction {
+    /// Check the signature and read the manifest.
+    Verify(Offer),
+    /// Write the bundle to the slot.
+    Install {
+        /// Where it is.
+        offer: Offer,
+        /// What was verified.
+        bundle: VerifiedBundle,
+        /// The slot.
+        target: Slot,
+    },
+}
+
+/// How far an install is: percent, and what RAUC is doing.
+pub type Progress = Option<(u8, String)>;
+
+/// RAUC behind a system bus.
+#[derive(Debug)]
+pub struct Rauc {
+    bus: zbus::Connection,
+    limits: Limits,
+    tls_ca: Option<PathBuf>,
+    progress: watch::Sender<Progress>,
+}
+
+impl Rauc {
+    /// RAUC on this bus; `tls_ca` is a PEM file of authorities for https, or RAUC's own default.
+    pub fn new(
+        bus: zbus::Connection,
+        limits: Limits,
+        tls_ca: Option<PathBuf>,
+        progress: watch::Sender<Progress>,
+    ) -> Rauc {
+        Rauc { bus, limits, tls_ca, progress }
+    }
+
+    async fn installer(&self) -> Result<Installer, Error> {
+        Installer::connect_within(&self.bus, self.limits).await
+    }
+
+    fn access(&self) -> Access {
+        let tls_ca = self.tls_ca.as_ref().map(|path| path.display().to_string());
+        Access { tls_ca, ..Access::default() }
+    }
+
+    async fn verify(&self, offer: &Offer) -> Result<Inspected, Failure> {
+        let inspect = async {
+            let args = InspectArgs { access: self.access() };
+            self.installer().await?.inspect(&offer.source, args).await
+        };
+        inspected(inspect.await.map_err(|error| failure(&error))?)
+    }
+
+    async fn install(&self, offer: &Offer, bundle: &Bundle, target: Slot) -> Result<(), Failure> {
+        let installer = self.installer().await.map_err(|error| failure(&error))?;
+        // An installation from an earlier life of the agent must end before ours can begin.
+        if let Some(running) = installer.running().await.map_err(|error| failure(&error))? {
+            tracing::info!("waiting for the end of an installation that is running already");
+            if let Err(error) = running.finish().await {
+                tracing::info!(%error, "it failed");
+            }
+        }
+        self.write(&installer, offer).await.map_err(|error| failure(&error))?;
+        written(&installer, bundle, target).await
+    }
+
+    async fn write(&self, installer: &Installer, offer: &Offer) -> Result<(), Error> {
+        let args = InstallArgs { access: self.access(), ..InstallArgs::default() };
+        let mut installation = installer.install(&offer.source, args).await?;
+        while let Some(progress) = installation.next().await? {
+            self.progress.send_replace(Some((progress.percent, progress.message)));
+        }
+        Ok(())
+    }
+}
+
+impl Port for Rauc {
+    type Action = RaucAction;
+
+    async fn perform(&mut self, action: RaucAction) -> Event {
+        match action {
+            RaucAction::Verify(offer) => Event::Verified(self.verify(&offer).await),
+            RaucAction::Install { offer, bundle, target } => {
+                let installed = self.install(&offer, bundle.bundle(), target).await;
+                self.progress.send_replace(None);
+                Event::Installed(installed)
+            }
+        }
+    }
+}
+
+/// What was verified is what lies in the slot: RAUC's own record of it names the same manifest.
+async fn written(installer: &Installer, bundle: &Bundle, target: Slot) -> Result<(), Failure> {
+    let slots = installer.slot_status().await.map_err(|error| failure(&error))?;
+    let slot = slots.iter().find(|slot| slot.bootname.as_deref() == Some(target.name()));
+    let Some(slot) = slot else {
+        let evidence = format_args!("RAUC knows no slot with the bootname {target}");
+        return Err(Failure::new(Cause::Installer, evidence));
+    };
+    match &slot.bundle.hash {
+        Some(hash) if *hash.as_bytes() != bundle.digest.0 => {
+            let evidence = format_args!("the slot holds {hash}, not {}", bundle.digest);
+            Err(Failure::new(Cause::Damaged, evidence))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The manifest in the core's words.
+fn inspected(info: BundleInfo) -> Result<Inspected, Failure> {
+    let damaged = |what: &str| Failure::new(Cause::Damaged, format_args!("{what}"));
+    let version = info.version.as_deref().and_then(Version::new);
+    let version = version.ok_or_else(|| damaged("the manifest has no version that can be used"))?;
+    let compatible = info.compatible.as_str().try_into();
+    let compatible = compatible.map_err(|_| damaged("the manifest's compatible is too long"))?;
+    let roots = info.images.iter().filter(|image| image.slot_class == "rootfs");
+    let Some(root_size) = roots.filter_map(|image| image.size).max() else {
+        return Err(damaged("the manifest names no image for the root slot"));
+    };
+    let digest = Digest(*info.manifest_hash.as_bytes());
+    Ok(Inspected { bundle: Bundle { version, digest }, compatible, root_size })
+}
+
+/// RAUC's failures as causes; its own words are the evidence.
+fn failure(error: &Error) -> Failure {
+    let Error::Bundle(bundle) = error else {
+        return Failure::new(Cause::Installer, format_args!("{}", crate::chain(error)));
+    };
+    let cause = match bundle.kind {
+        FailureKind::Signature(_) => Cause::Signature,
+        FailureKind::Damaged | FailureKind::Format => Cause::Damaged,
+        FailureKind::Compatible => Cause::Compatible,
+        FailureKind::VersionLimit => Cause::Floor,
+        FailureKind::Network(_) => Cause::Network,
+        FailureKind::NotFound | FailureKind::Unsafe => Cause::Source,
+        FailureKind::TooLarge => Cause::Space,
+        FailureKind::Write | FailureKind::BootChooser => Cause::Write,
+        FailureKind::Hook | FailureKind::Node | FailureKind::Unknown => Cause::Installer,
+    };
+    Failure::new(cause, format_args!("{}", bundle.text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rauc_bindings::BundleFailure;
+
+    #[test]
+    fn what_rauc_says_keeps_its_cause_and_its_words() {
+        let text = "Failed to load bundle: server not responding".to_owned();
+        let error = Error::Bundle(BundleFailure::read("http://10.0.2.2/x.raucb", text.clone()));
+        let failure = failure(&error);
+        assert_eq!((failure.cause, failure.evidence.as_str()), (Cause::Network, text.as_str()));
+    }
+
+    #[test]
+    fn a_service_that_died_is_the_installers_cause_and_may_pass() {
+        let failure = failure(&Error::ServiceVanished);
+        assert_eq!(failure.cause, Cause::Installer);
+        assert!(failure.cause.passes());
+    }
+}
