@@ -1,0 +1,129 @@
+//! The programs that the contract tests need, and what to do when one is missing.
+
+use std::{
+    path::{Path, PathBuf},
+    process::{Command, Output},
+    sync::OnceLock,
+};
+
+/// Fails the test with the command that sets the machine up.
+pub(crate) fn missing(program: &str, error: &dyn std::fmt::Display) -> ! {
+    panic!("{program} cannot be run ({error}): `cargo lab setup --yes` installs it");
+}
+
+/// Runs a program to its end; fails the test when it fails.
+pub(crate) fn run(command: &mut Command) -> Output {
+    let program = command.get_program().to_string_lossy().into_owned();
+    let output = command.output().unwrap_or_else(|error| missing(&program, &error));
+    assert!(
+        output.status.success(),
+        "{command:?} ended with {}:\n{}",
+        output.status,
+        String::from_utf8_lossy(&output.stderr)
+    );
+    output
+}
+
+/// RAUC 1.13 out of an unpacked Debian, run with that Debian's libraries and no other part of it.
+#[derive(Clone)]
+pub(crate) struct Rauc {
+    root: PathBuf,
+}
+
+impl Rauc {
+    pub(crate) fn find() -> Self {
+        static ROOT: OnceLock<PathBuf> = OnceLock::new();
+        let uid = run(Command::new("id").arg("-u")).stdout;
+        assert_eq!(uid, b"0\n", "RAUC mounts bundles: these tests must run as root");
+        Self { root: ROOT.get_or_init(unpacked_root).clone() }
+    }
+
+    /// RAUC on this machine, in the mounts of this process.
+    pub(crate) fn command(&self) -> Command {
+        self.with_libraries(Command::new(self.loader()))
+    }
+
+    /// RAUC in mounts of its own: what it mounts is seen by nobody else and goes when it ends.
+    pub(crate) fn in_own_mounts(&self) -> Command {
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "--propagation", "private", "--"]).arg(self.loader());
+        self.with_libraries(command)
+    }
+
+    fn loader(&self) -> PathBuf {
+        self.root.join("usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2")
+    }
+
+    fn with_libraries(&self, mut command: Command) -> Command {
+        command
+            .arg("--library-path")
+            .arg(self.root.join("usr/lib/x86_64-linux-gnu"))
+            .arg(self.root.join("usr/bin/rauc"))
+            // Nothing of this machine's own GLib and OpenSSL set-up.
+            .env("GIO_MODULE_DIR", "/nonexistent")
+            .env("GIO_USE_VFS", "local")
+            .env("OPENSSL_CONF", "/dev/null");
+        command
+    }
+
+    /// A script that runs RAUC: RAUC starts itself again for streaming, which it cannot do by its
+    /// own name when it was started through the loader.
+    pub(crate) fn script(&self, path: &Path) {
+        use std::os::unix::fs::PermissionsExt;
+        let text = format!(
+            "#!/bin/sh\nexec {} --library-path {} {} \"$@\"\n",
+            self.loader().display(),
+            self.root.join("usr/lib/x86_64-linux-gnu").display(),
+            self.root.join("usr/bin/rauc").display()
+        );
+        std::fs::write(path, text).expect("an own directory is writable");
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755))
+            .expect("an own file");
+    }
+}
+
+/// Where `cargo image tools` keeps the unpacked Debian with RAUC 1.13.
+fn unpacked_root() -> PathBuf {
+    if let Some(root) = std::env::var_os("STEADFAST_RAUC_ROOT") {
+        return root.into();
+    }
+    let output = run(Command::new(env!("CARGO")).args(["image", "tools"]));
+    let tools: serde_json::Value =
+        serde_json::from_slice(&output.stdout).expect("`cargo image tools` prints JSON");
+    let root = tools["rauc_root"].as_str().expect("`cargo image tools` names rauc_root");
+    assert!(
+        Path::new(root).join("usr/bin/rauc").exists(),
+        "{root} has no RAUC in it: remove it and run `cargo image tools`"
+    );
+    root.into()
+}
+
+/// A block device of a given size, gone with its owner.
+pub(crate) struct Loop {
+    device: PathBuf,
+    file: PathBuf,
+}
+
+impl Loop {
+    pub(crate) fn new(size: u64) -> Self {
+        let file = std::env::temp_dir().join(format!("steadfast-loop-{}", std::process::id()));
+        std::fs::File::create(&file)
+            .and_then(|file| file.set_len(size))
+            .expect("the temporary directory is writable");
+        let output = run(Command::new("losetup").args(["--find", "--show"]).arg(&file));
+        let device = String::from_utf8_lossy(&output.stdout).trim().into();
+        Self { device, file }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.device
+    }
+}
+
+impl Drop for Loop {
+    fn drop(&mut self) {
+        // Best effort: a test that failed half-way must not fail a second time here.
+        let _ = Command::new("losetup").arg("--detach").arg(&self.device).status();
+        let _ = std::fs::remove_file(&self.file);
+    }
+}
