@@ -35,20 +35,19 @@ struct Tools {
 pub(crate) struct Builder {
     board: String,
     out: PathBuf,
-    agent: PathBuf,
+    /// The agent's binary.
+    pub(crate) agent: PathBuf,
     /// Firmware for QEMU.
     pub(crate) firmware: PathBuf,
 }
 
 impl Builder {
-    /// Builds the agent and gets the firmware; what follows needs both.
-    pub(crate) fn new(profile: &Profile) -> Result<Self> {
-        let target = profile.arch.rust_target();
-        step(
-            "build the agent",
-            cargo().args(["build", "--release", "--package", "steadfast", "--target", target]),
-        )?;
-        let agent = target_folder().join(target).join("release/steadfast");
+    /// Builds the agent, unless there is one to use, and gets the firmware; what follows needs both.
+    pub(crate) fn new(profile: &Profile, agent: Option<&Path>) -> Result<Self> {
+        let agent = match agent {
+            Some(agent) => agent.to_path_buf(),
+            None => build_agent(profile.arch.rust_target())?,
+        };
         step("build the image tool", cargo().args(["build", "--package", "steadfast-image"]))?;
         let said = step("get the firmware", cargo().args(["image", "tools"]))?;
         let tools: Tools =
@@ -92,8 +91,6 @@ impl Builder {
         let mut command = cargo();
         command.args(["image", "--board", &self.board, "--version", variant.version, "--dev"]);
         command.arg("--out").arg(folder).arg("--agent").arg(&self.agent);
-        // Guests live for minutes: quick packing counts for more than a small bundle.
-        command.args(["--compression", "zstd", "--level", "3"]);
         if variant.product == Product::Bundle {
             command.arg("--bundle-only");
         }
@@ -159,6 +156,15 @@ impl Builder {
     }
 }
 
+/// Builds the agent for `target`; returns the binary.
+pub(crate) fn build_agent(target: &str) -> Result<PathBuf> {
+    step(
+        &format!("build the agent for {target}"),
+        cargo().args(["build", "--release", "--package", "steadfast", "--target", target]),
+    )?;
+    Ok(target_folder().join(target).join("release/steadfast"))
+}
+
 fn collect(path: &Path, files: &mut BTreeSet<PathBuf>) -> Result<()> {
     if !path.is_dir() {
         files.insert(path.to_path_buf());
@@ -178,7 +184,7 @@ pub(crate) fn cargo() -> Command {
 }
 
 /// Where cargo puts what it builds.
-pub(crate) fn target_folder() -> PathBuf {
+fn target_folder() -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR")
         .map_or_else(|| places::workspace().join("target"), PathBuf::from)
 }

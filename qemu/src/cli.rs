@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, bail, ensure};
 use clap::{Parser, Subcommand};
 
-use crate::lab::{Begin, Lab};
+use crate::lab::{Begin, Lab, Subject};
 use crate::machine::{self, Holder};
 use crate::report::Run;
 use crate::scenario::{self, Keep, Scenario};
@@ -25,6 +25,9 @@ struct Cli {
     /// Board to emulate: a file of hw-profiles/boards.
     #[arg(long, global = true, default_value = "qemu-arm64")]
     board: String,
+    /// Agent's binary to put into the images, instead of one built from this tree.
+    #[arg(long, global = true, value_name = "FILE")]
+    agent: Option<PathBuf>,
     #[command(subcommand)]
     call: Call,
 }
@@ -86,7 +89,8 @@ struct RunArguments {
 
 /// Does what the command line says; returns whether it is done.
 pub(crate) fn run() -> Result<bool> {
-    let Cli { board, call } = Cli::parse();
+    let Cli { board, agent, call } = Cli::parse();
+    let subject = Subject { board, agent };
     match call {
         Call::Setup { yes } => {
             if !setup::run(Consent::from_flag(yes))? {
@@ -98,21 +102,21 @@ pub(crate) fn run() -> Result<bool> {
             list();
             Ok(true)
         }
-        Call::Run(arguments) => scenarios(&board, &arguments),
-        Call::Shell => attend(&board, Begin::Saved),
-        Call::Boot => attend(&board, Begin::PowerOn),
+        Call::Run(arguments) => scenarios(&subject, &arguments),
+        Call::Shell => attend(&subject, Begin::Saved),
+        Call::Boot => attend(&subject, Begin::PowerOn),
         Call::Measure { json } => {
             setup::run(Consent::from_flag(false))?;
-            measure::run(&board, if json { measure::Form::Json } else { measure::Form::Table })
+            measure::run(&subject, if json { measure::Form::Json } else { measure::Form::Table })
         }
         Call::Demo { yes } => {
             setup::run(Consent::from_flag(yes))?;
-            demo::run(&board)
+            demo::run(&subject)
         }
         Call::Verify { yes, keep_going } => {
             setup::run(Consent::from_flag(yes))?;
             let after = if keep_going { AfterFailure::KeepGoing } else { AfterFailure::Stop };
-            verify::run(&board, after)
+            verify::run(&subject, after)
         }
     }
 }
@@ -124,13 +128,13 @@ fn list() {
     }
 }
 
-fn scenarios(board: &str, arguments: &RunArguments) -> Result<bool> {
+fn scenarios(subject: &Subject, arguments: &RunArguments) -> Result<bool> {
     let chosen = chosen(&arguments.scenarios)?;
     setup::run(Consent::from_flag(false))?;
     let show = if arguments.json { Show::Aside } else { Show::Live };
     let releases: Vec<Variant> =
         chosen.iter().flat_map(|scenario| scenario.releases).copied().collect();
-    let lab = Lab::prepare(board, &releases, show)?;
+    let lab = Lab::prepare(subject, &releases, show)?;
     lab.ensure_saved()?;
     let keep = if arguments.keep { Keep::Everything } else { Keep::DisksOfFailures };
     let mut outcomes = Vec::new();
@@ -167,9 +171,9 @@ fn chosen(names: &[String]) -> Result<Vec<&'static Scenario>> {
 }
 
 /// A guest whose console a person holds.
-fn attend(board: &str, begin: Begin) -> Result<bool> {
+fn attend(subject: &Subject, begin: Begin) -> Result<bool> {
     setup::run(Consent::from_flag(false))?;
-    let lab = Lab::prepare(board, &[variant::GOOD], Show::Live)?;
+    let lab = Lab::prepare(subject, &[variant::GOOD], Show::Live)?;
     let folder = places::lab().join("runs/attended");
     let _ = fs::remove_dir_all(&folder);
     fs::create_dir_all(&folder)?;

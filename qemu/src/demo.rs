@@ -9,7 +9,7 @@ use std::io::{IsTerminal, stdout};
 
 use anyhow::Result;
 
-use crate::lab::{Begin, Lab};
+use crate::lab::{Begin, Lab, Subject};
 use crate::places;
 use crate::scenario::{Claim, Setting, Stage, story};
 use crate::timeline::{Paint, Show, Timeline};
@@ -54,10 +54,10 @@ struct End {
 }
 
 /// Tells the story; returns whether all four releases ended as promised.
-pub(crate) fn run(board: &str) -> Result<bool> {
+pub(crate) fn run(subject: &Subject) -> Result<bool> {
     let releases: Vec<Variant> = CHAPTERS.iter().map(|chapter| *chapter.release).collect();
     println!("The node's releases are built first (the first time takes a few minutes).");
-    let lab = Lab::prepare(board, &releases, Show::Live)?;
+    let lab = Lab::prepare(subject, &releases, Show::Live)?;
     let paint = Paint::for_terminal(stdout().is_terminal());
     let heading = |text: &str| println!("\n{}", paint.apply("1", text));
 

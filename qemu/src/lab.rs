@@ -35,6 +35,15 @@ pub(crate) enum Begin {
     PowerOnCommitted,
 }
 
+/// Which node the lab makes.
+#[derive(Debug, Clone)]
+pub(crate) struct Subject {
+    /// The board: a file of hw-profiles/boards.
+    pub(crate) board: String,
+    /// The agent's binary; none builds it from this tree.
+    pub(crate) agent: Option<PathBuf>,
+}
+
 /// Everything that guests are started from.
 pub(crate) struct Lab {
     /// The board.
@@ -48,13 +57,13 @@ pub(crate) struct Lab {
 
 impl Lab {
     /// Builds the first disk and the given releases.
-    pub(crate) fn prepare(board: &str, releases: &[Variant], show: Show) -> Result<Self> {
-        let path = places::workspace().join(format!("hw-profiles/boards/{board}.toml"));
+    pub(crate) fn prepare(subject: &Subject, releases: &[Variant], show: Show) -> Result<Self> {
+        let path = places::workspace().join(format!("hw-profiles/boards/{}.toml", subject.board));
         let profile = Profile::load(&path)?;
         let qemu = profile.qemu.clone().with_context(|| {
             format!("{} has no [qemu] section: it is not emulated", path.display())
         })?;
-        let builder = Builder::new(&profile)?;
+        let builder = Builder::new(&profile, subject.agent.as_deref())?;
         let first = builder.build(&FIRST)?;
         for release in releases {
             builder.build(release)?;
@@ -70,6 +79,11 @@ impl Lab {
     /// The bundle file of a release.
     pub(crate) fn bundle(&self, release: &Variant) -> PathBuf {
         self.folder(release).join(release.bundle_name())
+    }
+
+    /// The agent's binary.
+    pub(crate) fn agent(&self) -> &Path {
+        &self.builder.agent
     }
 
     /// The board's emulation.

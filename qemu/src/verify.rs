@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::build::{cargo, target_folder};
-use crate::lab::Lab;
+use crate::build::{build_agent, cargo};
+use crate::lab::{Lab, Subject};
 use crate::scenario::{self, Keep, Outcome, Scenario};
 use crate::steps::{Line, step};
 use crate::timeline::Show;
@@ -76,10 +76,10 @@ impl Tally {
 }
 
 /// Runs every check; returns whether all passed.
-pub(crate) fn run(board: &str, after: AfterFailure) -> Result<bool> {
+pub(crate) fn run(subject: &Subject, after: AfterFailure) -> Result<bool> {
     let began = Instant::now();
     let mut tally = Tally { after, passed: 0, failed: 0 };
-    let stopped = checks(&mut tally).and_then(|()| in_the_lab(&mut tally, board, began)).is_err();
+    let stopped = checks(&mut tally).and_then(|()| in_the_lab(&mut tally, subject, began)).is_err();
     if stopped {
         println!("stopped at the first failure; --keep-going runs the rest");
     }
@@ -122,11 +122,7 @@ fn checks(tally: &mut Tally) -> Result<()> {
 }
 
 fn cross_build(target: &str, budget: Option<u64>) -> Result<()> {
-    step(
-        &format!("agent for {target}"),
-        cargo().args(["build", "--release", "--package", "steadfast", "--target", target]),
-    )?;
-    let size = binary_size(&target_folder().join(target).join("release/steadfast"))?;
+    let size = binary_size(&build_agent(target)?)?;
     println!("         {size} bytes");
     if let Some(budget) = budget {
         ensure!(size <= budget, "the agent for {target} has {size} bytes; the budget is {budget}");
@@ -139,12 +135,12 @@ pub(crate) fn binary_size(path: &Path) -> Result<u64> {
     Ok(fs::metadata(path).with_context(|| format!("{}", path.display()))?.len())
 }
 
-fn in_the_lab(tally: &mut Tally, board: &str, began: Instant) -> Result<()> {
+fn in_the_lab(tally: &mut Tally, subject: &Subject, began: Instant) -> Result<()> {
     let chosen = chosen(LAB_BUDGET_S)?;
     let releases: Vec<Variant> =
         chosen.iter().flat_map(|scenario| scenario.releases).copied().collect();
     let mut lab = None;
-    let prepared = Lab::prepare(board, &releases, Show::Aside)
+    let prepared = Lab::prepare(subject, &releases, Show::Aside)
         .and_then(|ready| ready.ensure_saved().map(|()| lab = Some(ready)));
     tally.count("the lab", prepared)?;
     let Some(lab) = lab else { return Ok(()) };

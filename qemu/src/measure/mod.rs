@@ -19,8 +19,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use serde::Serialize;
 
-use crate::build::target_folder;
-use crate::lab::{Begin, Lab};
+use crate::lab::{Begin, Lab, Subject};
 use crate::places;
 use crate::scenario::{self, Keep, Setting, Stage};
 use crate::timeline::{Show, Timeline};
@@ -74,9 +73,9 @@ impl Figure {
 }
 
 /// Takes every figure; returns whether all that were taken keep their limits.
-pub(crate) fn run(board: &str, form: Form) -> Result<bool> {
+pub(crate) fn run(subject: &Subject, form: Form) -> Result<bool> {
     let releases = [variant::GOOD, variant::UNHEALTHY];
-    let lab = Lab::prepare(board, &releases, Show::Aside)?;
+    let lab = Lab::prepare(subject, &releases, Show::Aside)?;
     lab.ensure_saved()?;
     let mut figures = Figures::new();
     sizes(&lab, &mut figures)?;
@@ -95,8 +94,7 @@ pub(crate) fn run(board: &str, form: Form) -> Result<bool> {
 
 fn sizes(lab: &Lab, figures: &mut Figures) -> Result<()> {
     let target = lab.profile.arch.rust_target();
-    let binary = target_folder().join(target).join("release/steadfast");
-    let size = binary_size(&binary)? as f64;
+    let size = binary_size(lab.agent())? as f64;
     figures.insert("binary_size", Figure::taken(size, "bytes", target).at_most(5_000_000.0));
     Ok(())
 }
