@@ -1,0 +1,185 @@
+//! The words of the command line. Each is one order to the tool, the daemon or the boot backend.
+
+use crate::{agent, boot_state, protocol, tool};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use steadfast_core::At;
+
+/// Keeps this node on a system that works.
+///
+/// Exit status: 0 done, 1 not done, 2 misused.
+#[derive(Debug, Parser)]
+#[command(name = "steadfast", version, disable_help_subcommand = true)]
+pub struct Cli {
+    /// The agent's control socket.
+    #[arg(long, global = true, hide = true, value_name = "PATH", default_value = protocol::SOCKET)]
+    pub socket: PathBuf,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Show where the node stands
+    Status(StatusArgs),
+    /// Install a bundle into the slot that does not run, and try it
+    Update(UpdateArgs),
+    /// Show what happened on this node
+    History(HistoryArgs),
+    /// Keep the system that runs, without waiting for its checks
+    Confirm,
+    /// Go back to the previous system
+    Rollback,
+    /// Run the agent; systemd does this
+    Agent(AgentArgs),
+    /// Read or write the boot environment; RAUC does this
+    #[command(name = "boot-state")]
+    BootState(BootStateArgs),
+}
+
+/// What `status` shows.
+#[derive(Debug, Args)]
+pub struct StatusArgs {
+    /// Print JSON, one object a line
+    #[arg(long)]
+    pub json: bool,
+    /// Show each change until the node rests
+    #[arg(long)]
+    pub watch: bool,
+}
+
+/// What `update` installs.
+#[derive(Debug, Args)]
+pub struct UpdateArgs {
+    /// The bundle: a file on this node, or an http or https URL
+    #[arg(value_name = "FILE|URL")]
+    pub source: String,
+    /// When the node may restart into it
+    #[arg(long, value_name = "WHEN", default_value = "now")]
+    pub at: When,
+    /// Show each change until the update ends or the node restarts
+    #[arg(long)]
+    pub watch: bool,
+    /// Print JSON, one object a line
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// When the node may restart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum When {
+    /// As soon as the bundle is installed
+    Now,
+    /// When the site's window opens
+    Window,
+}
+
+impl From<When> for At {
+    fn from(when: When) -> At {
+        match when {
+            When::Now => At::Now,
+            When::Window => At::Window,
+        }
+    }
+}
+
+/// What `history` shows.
+#[derive(Debug, Args)]
+pub struct HistoryArgs {
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Where the agent finds its settings.
+#[derive(Debug, Args)]
+pub struct AgentArgs {
+    /// The agent's settings
+    #[arg(long, value_name = "FILE", default_value = "/etc/steadfast/agent.toml")]
+    pub config: PathBuf,
+    /// The board's profile
+    #[arg(long, value_name = "FILE", default_value = "/etc/steadfast/board.toml")]
+    pub board: PathBuf,
+}
+
+/// A call as RAUC's custom boot backend gets it.
+#[derive(Debug, Args)]
+pub struct BootStateArgs {
+    /// get-primary, set-primary NAME, get-state NAME, set-state NAME good|bad, get-current or show
+    #[arg(
+        value_name = "CALL",
+        required = true,
+        trailing_var_arg = true,
+        allow_hyphen_values = true
+    )]
+    pub call: Vec<String>,
+}
+
+/// Does what the command line says. A misused one ends the process here, with status 2.
+pub fn main() -> ExitCode {
+    let Cli { socket, command } = Cli::parse();
+    match command {
+        Command::Agent(AgentArgs { config, board }) => {
+            agent::run(&agent::Paths { config, board, socket })
+        }
+        Command::BootState(args) => boot_state::run(&args.call),
+        Command::Status(args) => tool::run(&socket, &tool::Order::Status(args)),
+        Command::Update(args) => tool::run(&socket, &tool::Order::Update(args)),
+        Command::History(args) => tool::run(&socket, &tool::Order::History(args)),
+        Command::Confirm => tool::run(&socket, &tool::Order::Confirm),
+        Command::Rollback => tool::run(&socket, &tool::Order::Rollback),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    fn command(words: &str) -> Result<Command, i32> {
+        let cli = Cli::try_parse_from(words.split(' '));
+        cli.map(|cli| cli.command).map_err(|error| error.exit_code())
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_misused_command_line_exits_with_2() {
+        for words in [
+            "steadfast",
+            "steadfast upgrade",
+            "steadfast update",
+            "steadfast update a --at never",
+            "steadfast status now",
+            "steadfast boot-state",
+        ] {
+            assert_eq!(command(words).expect_err("misused"), 2, "{words}");
+        }
+    }
+
+    #[test]
+    fn an_update_is_activated_now_unless_the_window_is_asked_for() {
+        for (words, when) in [
+            ("steadfast update a.raucb", When::Now),
+            ("steadfast update a.raucb --at window", When::Window),
+        ] {
+            let Ok(Command::Update(args)) = command(words) else { panic!("{words}") };
+            assert_eq!((args.source.as_str(), args.at), ("a.raucb", when));
+        }
+    }
+
+    #[test]
+    fn the_boot_backend_gets_its_words_as_they_are() {
+        let Ok(Command::BootState(args)) = command("steadfast boot-state set-state B --json good")
+        else {
+            panic!("a call")
+        };
+        assert_eq!(args.call, ["set-state", "B", "--json", "good"]);
+    }
+}

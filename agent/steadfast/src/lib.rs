@@ -1,0 +1,13 @@
+//! The Steadfast agent and its tool: one static binary, whose first word says which.
+//!
+//! ```text
+//! steadfast agent ───────▶ agent        the daemon
+//! steadfast boot-state ──▶ boot_state   RAUC's boot backend
+//! steadfast … ───────────▶ tool ──protocol──▶ the daemon
+//! ```
+
+pub mod agent;
+pub mod boot_state;
+pub mod cli;
+pub mod protocol;
+pub mod tool;

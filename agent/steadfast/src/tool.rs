@@ -1,0 +1,129 @@
+//! The tool: every word of the command line that asks the agent.
+//!
+//! ```text
+//! words ──▶ client ──▶ agent
+//!             │
+//!             ▼
+//!    lines (status, history, update) ──▶ output
+//! ```
+//!
+//! Always true: what was asked for goes to the standard output, and why it was not done to the
+//! standard error; exit 0 done, 1 not done, 2 misused.
+
+mod client;
+mod history;
+mod order;
+mod output;
+mod status;
+mod time;
+mod update;
+mod watch;
+
+#[cfg(test)]
+mod fake;
+
+use crate::cli::{HistoryArgs, StatusArgs, UpdateArgs};
+use client::ClientError;
+use output::{Console, Line, Style, Tone, screen};
+use std::error::Error;
+use std::io;
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::SystemTime;
+
+/// What the tool is asked to do.
+#[derive(Debug)]
+pub enum Order {
+    /// Show where the node stands.
+    Status(StatusArgs),
+    /// Install a bundle.
+    Update(UpdateArgs),
+    /// Show what happened.
+    History(HistoryArgs),
+    /// Keep what runs.
+    Confirm,
+    /// Go back.
+    Rollback,
+}
+
+/// What was not done, why, and where the node stands.
+#[derive(Debug, PartialEq, Eq)]
+struct NotDone {
+    what: String,
+    because: Vec<String>,
+    node: String,
+}
+
+/// Why the tool ends with status 1.
+#[derive(Debug)]
+enum ToolError {
+    NotDone(NotDone),
+    Output(io::Error),
+}
+
+impl From<NotDone> for ToolError {
+    fn from(not_done: NotDone) -> ToolError {
+        ToolError::NotDone(not_done)
+    }
+}
+
+impl From<io::Error> for ToolError {
+    fn from(error: io::Error) -> ToolError {
+        ToolError::Output(error)
+    }
+}
+
+impl NotDone {
+    /// The agent gave no answer, and nothing was asked of it that could have changed anything.
+    fn unanswered(what: impl Into<String>, error: &ClientError) -> NotDone {
+        let node = match error {
+            ClientError::NotAllowed(_) => "not asked; try again as root",
+            _ => "not known without the agent; see systemctl status steadfast",
+        };
+        NotDone { what: what.into(), because: chain(error), node: node.into() }
+    }
+
+    fn lines(&self) -> Vec<Line> {
+        let because = self.because.iter().filter(|because| !because.is_empty());
+        let error = Line::new("error", &self.what).toned(Tone::Bad);
+        let because = because.map(|because| Line::new("because", because));
+        std::iter::once(error).chain(because).chain([Line::new("node", &self.node)]).collect()
+    }
+}
+
+/// The error and what lies behind it, one by one.
+fn chain(error: &dyn Error) -> Vec<String> {
+    let mut chain = vec![error.to_string()];
+    let mut behind = error.source();
+    while let Some(error) = behind {
+        chain.push(error.to_string());
+        behind = error.source();
+    }
+    chain
+}
+
+/// Does what is asked. The answer is the process's exit status.
+pub fn run(socket: &Path, order: &Order) -> ExitCode {
+    let mut out = io::stdout().lock();
+    let style = Style::of(&out);
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    let now = now.map_or(0, |now| now.as_secs());
+    let mut console = Console { out: &mut out, style, now };
+    let done = match order {
+        Order::Status(args) => status::run(socket, args, &mut console),
+        Order::Update(args) => update::run(socket, args, &mut console),
+        Order::History(args) => history::run(socket, args, &mut console),
+        Order::Confirm => order::confirm(socket, &mut console),
+        Order::Rollback => order::rollback(socket, &mut console),
+    };
+    match done {
+        Ok(()) => return ExitCode::SUCCESS,
+        // Whoever closed the pipe knows.
+        Err(ToolError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => {}
+        Err(ToolError::Output(error)) => eprintln!("error    nothing can be written: {error}"),
+        Err(ToolError::NotDone(not_done)) => {
+            eprint!("{}", screen(&not_done.lines(), Style::of(&io::stderr())));
+        }
+    }
+    ExitCode::FAILURE
+}
