@@ -10,65 +10,35 @@
 //! configuration are not touched; whatever was started dies with the [`RaucHost`].
 
 pub(crate) mod bundles;
+pub(crate) mod bus;
+pub(crate) mod impostor;
 pub(crate) mod keys;
 pub(crate) mod server;
+pub(crate) mod steps;
 pub(crate) mod tools;
 
 use std::{
     fs,
-    io::{BufRead, BufReader, Read},
     os::unix::{fs::PermissionsExt, process::CommandExt},
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
-    sync::atomic::{AtomicU32, Ordering},
+    process::{Child, Command},
     time::Duration,
 };
 
+use futures_util::StreamExt;
 use rauc_bindings::{Installer, Limits};
 use zbus::Connection;
 
-use self::{keys::Authority, tools::Rauc};
+use self::{
+    bus::{Group, PrivateBus},
+    keys::Authority,
+    tools::Rauc,
+};
 
 /// The compatible of the host's system.conf.
 pub(crate) const COMPATIBLE: &str = "contract";
 /// No wait in these tests is longer than this.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
-
-/// A directory that is removed with its owner.
-struct TempDir(PathBuf);
-
-impl TempDir {
-    fn new() -> Self {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let name = format!(
-            "steadfast-rauc-{}-{}",
-            std::process::id(),
-            NEXT.fetch_add(1, Ordering::Relaxed)
-        );
-        let path = std::env::temp_dir().join(name);
-        fs::create_dir(&path).expect("a fresh name in the temporary directory");
-        Self(path)
-    }
-}
-
-impl Drop for TempDir {
-    fn drop(&mut self) {
-        // Best effort: a test that failed half-way must not fail a second time here.
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
-/// A process group that dies with its owner, hooks and handlers included.
-struct Group(Child);
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        let target = format!("-{}", self.0.id());
-        // Best effort: the group may be gone already.
-        let _ = Command::new("kill").args(["-KILL", "--", &target]).stderr(Stdio::null()).status();
-        let _ = self.0.wait();
-    }
-}
 
 /// What a host's system.conf and slots may differ in.
 pub(crate) struct Setup {
@@ -91,15 +61,14 @@ impl Default for Setup {
 
 /// A node's worth of RAUC: two slots A (booted, primary) and B.
 pub(crate) struct RaucHost {
-    // Dropped in this order: the service, the bus, their directory.
+    // Dropped in this order: the service, then the bus and the directory.
     service: Option<Group>,
-    _bus: Group,
     pub(crate) connection: Connection,
     pub(crate) installer: Installer,
     /// Who signs the bundles that this host trusts.
     pub(crate) authority: Authority,
     rauc: Rauc,
-    dir: TempDir,
+    bus: PrivateBus,
 }
 
 impl RaucHost {
@@ -109,26 +78,21 @@ impl RaucHost {
 
     pub(crate) async fn start_with(setup: Setup) -> Self {
         let rauc = Rauc::find();
-        let dir = TempDir::new();
-        let path = dir.0.as_path();
+        let bus = PrivateBus::start();
+        let path = bus.dir();
         let authority = Authority::new(&path.join("ca"), "trusted");
         lay_out(path, &authority, &setup);
-        let (bus, address) = start_bus(path);
-        let service = Group(start_service(&rauc, path, &address));
-        let connection = zbus::connection::Builder::address(address.as_str())
-            .expect("an address that the bus printed")
-            .build()
-            .await
-            .expect("a bus that printed its address accepts connections");
+        let service = Group(start_service(&rauc, &bus));
+        let connection = bus.connect().await;
         wait_for_name(&connection, path).await;
         let installer = Installer::connect_within(&connection, setup.limits)
             .await
             .expect("the service owns its name");
-        Self { service: Some(service), _bus: bus, connection, installer, authority, rauc, dir }
+        Self { service: Some(service), connection, installer, authority, rauc, bus }
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
-        self.dir.0.join(name)
+        self.bus.dir().join(name)
     }
 
     /// The `rauc` that the service runs.
@@ -145,9 +109,8 @@ impl RaucHost {
     /// Starts the service again after its end.
     pub(crate) async fn restart_service(&mut self) {
         drop(self.service.take());
-        let address = format!("unix:path={}", self.path("bus").display());
-        self.service = Some(Group(start_service(&self.rauc, &self.dir.0, &address)));
-        wait_for_name(&self.connection, &self.dir.0).await;
+        self.service = Some(Group(start_service(&self.rauc, &self.bus)));
+        wait_for_name(&self.connection, self.bus.dir()).await;
     }
 
     /// Every call of the boot backend so far, oldest first, without those that only read.
@@ -178,7 +141,6 @@ fn lay_out(path: &Path, authority: &Authority, setup: &Setup) {
     write("boot/backend.sh", &BACKEND.replace("@ROOT@", &root.to_string()));
     fs::set_permissions(path.join("boot/backend.sh"), fs::Permissions::from_mode(0o755))
         .expect("an own file");
-    write("bus.conf", &BUS.replace("@ROOT@", &root.to_string()));
     let target = setup.target.clone().unwrap_or_else(|| path.join("slots/B"));
     let conf = SYSTEM
         .replace("@ROOT@", &root.to_string())
@@ -190,25 +152,8 @@ fn lay_out(path: &Path, authority: &Authority, setup: &Setup) {
     write("system.conf", &conf);
 }
 
-fn start_bus(path: &Path) -> (Group, String) {
-    let mut child = Command::new("dbus-daemon")
-        .arg(format!("--config-file={}", path.join("bus.conf").display()))
-        .args(["--nofork", "--nopidfile", "--print-address=1"])
-        .stdout(Stdio::piped())
-        .stderr(fs::File::create(path.join("bus.log")).expect("an own directory is writable"))
-        .process_group(0)
-        .spawn()
-        .unwrap_or_else(|error| tools::missing("dbus-daemon", &error));
-    let mut address = String::new();
-    BufReader::new(child.stdout.take().expect("piped above"))
-        .read_line(&mut address)
-        .expect("the bus prints one line or ends");
-    let address = address.trim().split(',').next().unwrap_or_default().to_owned();
-    assert!(address.starts_with("unix:"), "the private bus did not start");
-    (Group(child), address)
-}
-
-fn start_service(rauc: &Rauc, path: &Path, address: &str) -> Child {
+fn start_service(rauc: &Rauc, bus: &PrivateBus) -> Child {
+    let path = bus.dir();
     let log = fs::File::options()
         .create(true)
         .append(true)
@@ -219,7 +164,7 @@ fn start_service(rauc: &Rauc, path: &Path, address: &str) -> Child {
     rauc.in_own_mounts()
         .arg(format!("--conf={}", path.join("system.conf").display()))
         .args(["--override-boot-slot=A", "service"])
-        .env("DBUS_SYSTEM_BUS_ADDRESS", address)
+        .env("DBUS_SYSTEM_BUS_ADDRESS", bus.address())
         .env("RAUC_TEST_NBD_SERVER", streamer)
         .stdout(log.try_clone().expect("a file can be shared"))
         .stderr(log)
@@ -230,7 +175,6 @@ fn start_service(rauc: &Rauc, path: &Path, address: &str) -> Child {
 
 /// Until RAUC owns its name.
 async fn wait_for_name(connection: &Connection, path: &Path) {
-    use futures_util::StreamExt;
     let bus = zbus::fdo::DBusProxy::new(connection).await.expect("a bus has this object");
     let mut owners = bus
         .receive_name_owner_changed_with_args(&[(0, "de.pengutronix.rauc")])
@@ -248,23 +192,10 @@ async fn wait_for_name(connection: &Connection, path: &Path) {
         }
     };
     if tokio::time::timeout(PATIENCE, owned).await.is_err() {
-        let mut log = String::new();
-        let file = fs::File::open(path.join("service.log"));
-        let _ = file.and_then(|mut file| file.read_to_string(&mut log));
+        let log = fs::read_to_string(path.join("service.log")).unwrap_or_default();
         panic!("rauc service did not take its name within {PATIENCE:?}; it said:\n{log}");
     }
 }
-
-const BUS: &str = r#"<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
- "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
-<busconfig>
-  <listen>unix:path=@ROOT@/bus</listen>
-  <auth>EXTERNAL</auth>
-  <policy context="default">
-    <allow user="*"/><allow own="*"/><allow send_destination="*"/><allow receive_sender="*"/>
-  </policy>
-</busconfig>
-"#;
 
 /// As on the node, except for the plain format, which alone can be installed without device-mapper.
 const SYSTEM: &str = "\

@@ -1,6 +1,9 @@
 //! The programs that the contract tests need, and what to do when one is missing.
 
 use std::{
+    env::consts::ARCH,
+    fs,
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Command, Output},
     sync::OnceLock,
@@ -50,14 +53,21 @@ impl Rauc {
         self.with_libraries(command)
     }
 
+    fn libraries(&self) -> PathBuf {
+        self.root.join(format!("usr/lib/{ARCH}-linux-gnu"))
+    }
+
     fn loader(&self) -> PathBuf {
-        self.root.join("usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2")
+        self.libraries().join(match ARCH {
+            "x86_64" => "ld-linux-x86-64.so.2",
+            _ => "ld-linux-aarch64.so.1",
+        })
     }
 
     fn with_libraries(&self, mut command: Command) -> Command {
         command
             .arg("--library-path")
-            .arg(self.root.join("usr/lib/x86_64-linux-gnu"))
+            .arg(self.libraries())
             .arg(self.root.join("usr/bin/rauc"))
             // Nothing of this machine's own GLib and OpenSSL set-up.
             .env("GIO_MODULE_DIR", "/nonexistent")
@@ -69,24 +79,19 @@ impl Rauc {
     /// A script that runs RAUC: RAUC starts itself again for streaming, which it cannot do by its
     /// own name when it was started through the loader.
     pub(crate) fn script(&self, path: &Path) {
-        use std::os::unix::fs::PermissionsExt;
         let text = format!(
             "#!/bin/sh\nexec {} --library-path {} {} \"$@\"\n",
             self.loader().display(),
-            self.root.join("usr/lib/x86_64-linux-gnu").display(),
+            self.libraries().display(),
             self.root.join("usr/bin/rauc").display()
         );
-        std::fs::write(path, text).expect("an own directory is writable");
-        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755))
-            .expect("an own file");
+        fs::write(path, text).expect("an own directory is writable");
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("an own file");
     }
 }
 
 /// Where `cargo image tools` keeps the unpacked Debian with RAUC 1.13.
 fn unpacked_root() -> PathBuf {
-    if let Some(root) = std::env::var_os("STEADFAST_RAUC_ROOT") {
-        return root.into();
-    }
     let output = run(Command::new(env!("CARGO")).args(["image", "tools"]));
     let tools: serde_json::Value =
         serde_json::from_slice(&output.stdout).expect("`cargo image tools` prints JSON");
@@ -107,7 +112,7 @@ pub(crate) struct Loop {
 impl Loop {
     pub(crate) fn new(size: u64) -> Self {
         let file = std::env::temp_dir().join(format!("steadfast-loop-{}", std::process::id()));
-        std::fs::File::create(&file)
+        fs::File::create(&file)
             .and_then(|file| file.set_len(size))
             .expect("the temporary directory is writable");
         let output = run(Command::new("losetup").args(["--find", "--show"]).arg(&file));
@@ -124,6 +129,6 @@ impl Drop for Loop {
     fn drop(&mut self) {
         // Best effort: a test that failed half-way must not fail a second time here.
         let _ = Command::new("losetup").arg("--detach").arg(&self.device).status();
-        let _ = std::fs::remove_file(&self.file);
+        let _ = fs::remove_file(&self.file);
     }
 }

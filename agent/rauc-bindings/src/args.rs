@@ -13,7 +13,9 @@ pub struct Limits {
     /// else while it inspects a bundle, so this is not shorter than a slow connection's set-up.
     pub answer: Duration,
     /// For `InspectBundle`: RAUC reads the signature, over the network when the source is a URL;
-    /// a plain bundle is hashed as a whole.
+    /// a plain bundle is hashed as a whole. RAUC 1.13 tries a server six times, a second apart and
+    /// 20 s each when nothing comes back, before it says so; a server that accepts and then says
+    /// nothing it waits on for ever.
     pub inspect: Duration,
     /// The longest silence during an installation. RAUC 1.13 reports once per percent while it
     /// copies a whole image, but nothing at all while it copies one with `adaptive=block-hash-index`:
@@ -22,11 +24,11 @@ pub struct Limits {
 }
 
 impl Default for Limits {
-    /// 30 s for an answer, 2 min for an inspection, 10 min of silence.
+    /// 30 s for an answer, 150 s for an inspection, 10 min of silence.
     fn default() -> Self {
         Self {
             answer: Duration::from_secs(30),
-            inspect: Duration::from_secs(120),
+            inspect: Duration::from_secs(150),
             stall: Duration::from_secs(600),
         }
     }
