@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{IsTerminal, stdout};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::{Parser, Subcommand};
@@ -10,10 +11,10 @@ use clap::{Parser, Subcommand};
 use crate::lab::{Begin, Lab, Subject};
 use crate::machine::{self, Holder};
 use crate::report::Run;
-use crate::scenario::{self, Keep, Scenario};
+use crate::scenario::{self, Keep, Scenario, Setting, Stage};
 use crate::server::Server;
 use crate::setup::{self, Consent};
-use crate::timeline::{Paint, Show};
+use crate::timeline::{Paint, Show, Timeline};
 use crate::variant::{self, Variant};
 use crate::verify::AfterFailure;
 use crate::{demo, disks, measure, places, verify};
@@ -48,6 +49,15 @@ enum Call {
     Shell,
     /// Power on a fresh disk, with its console on this terminal.
     Boot,
+    /// Run commands on a node that has committed 1.0.0, and print what they say.
+    Ask {
+        /// Commands, one line each.
+        #[arg(required = true)]
+        commands: Vec<String>,
+        /// Power the node on, instead of going on from the saved machine.
+        #[arg(long)]
+        power_on: bool,
+    },
     /// Take the figures of the specification.
     Measure {
         /// Print one JSON object.
@@ -105,6 +115,10 @@ pub(crate) fn run() -> Result<bool> {
         Call::Run(arguments) => scenarios(&subject, &arguments),
         Call::Shell => attend(&subject, Begin::Saved),
         Call::Boot => attend(&subject, Begin::PowerOn),
+        Call::Ask { commands, power_on } => {
+            let begin = if power_on { Begin::PowerOn } else { Begin::Saved };
+            ask(&subject, begin, &commands)
+        }
         Call::Measure { json } => {
             setup::run(Consent::from_flag(false))?;
             measure::run(&subject, if json { measure::Form::Json } else { measure::Form::Table })
@@ -168,6 +182,28 @@ fn chosen(names: &[String]) -> Result<Vec<&'static Scenario>> {
             })
         })
         .collect()
+}
+
+/// Runs `commands` in turn on one guest; returns whether all succeeded.
+fn ask(subject: &Subject, begin: Begin, commands: &[String]) -> Result<bool> {
+    setup::run(Consent::from_flag(false))?;
+    let lab = Lab::prepare(subject, &[], Show::Aside)?;
+    if begin == Begin::Saved {
+        lab.ensure_saved()?;
+    }
+    let folder = places::lab().join("runs/ask");
+    let timeline = Timeline::start(Show::Aside);
+    let mut stage = Stage::set(&lab, &Setting { folder, begin, stick: None }, &timeline)?;
+    if begin == Begin::PowerOn {
+        stage.guest.await_boot("A")?;
+    }
+    let mut all = true;
+    for command in commands {
+        let done = stage.guest.run(command, Duration::from_secs(600))?;
+        print!("{}", done.output);
+        all &= done.code == 0;
+    }
+    Ok(all)
 }
 
 /// A guest whose console a person holds.
