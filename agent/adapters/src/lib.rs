@@ -1,0 +1,25 @@
+//! What translates between the core and the node's neighbours: one module a neighbour.
+//!
+//! Always true: nothing here decides. A port carries out one order and says what came of it; an `if`
+//! that chooses what the node does belongs in `steadfast-core`.
+
+pub mod boot_store;
+pub mod checks;
+pub mod evidence;
+pub mod fetch;
+pub mod http;
+pub mod ledger_file;
+pub mod rauc;
+pub mod system;
+pub mod watchdog;
+
+/// An error and its sources on one line, as it is logged where it stops.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}
