@@ -28,28 +28,28 @@ pub enum RaucAction {
 /// How far an install is: percent, and what RAUC is doing.
 pub type Progress = Option<(u8, String)>;
 
-/// RAUC behind a system bus.
+/// RAUC on the system bus. Each order has a connection of its own, so that a bus that was restarted
+/// costs nothing.
 #[derive(Debug)]
 pub struct Rauc {
-    bus: zbus::Connection,
     limits: Limits,
     tls_ca: Option<PathBuf>,
     progress: watch::Sender<Progress>,
 }
 
 impl Rauc {
-    /// RAUC on this bus; `tls_ca` is a PEM file of authorities for https, or RAUC's own default.
+    /// RAUC with these limits; `tls_ca` is a PEM file of authorities for https, or RAUC's default.
     pub fn new(
-        bus: zbus::Connection,
         limits: Limits,
         tls_ca: Option<PathBuf>,
         progress: watch::Sender<Progress>,
     ) -> Rauc {
-        Rauc { bus, limits, tls_ca, progress }
+        Rauc { limits, tls_ca, progress }
     }
 
     async fn installer(&self) -> Result<Installer, Error> {
-        Installer::connect_within(&self.bus, self.limits).await
+        let bus = zbus::Connection::system().await?;
+        Installer::connect_within(&bus, self.limits).await
     }
 
     fn access(&self) -> Access {
@@ -161,7 +161,7 @@ mod tests {
 
     #[test]
     fn what_rauc_says_keeps_its_cause_and_its_words() {
-        let text = "Failed to load bundle: server not responding".to_owned();
+        let text = "Failed to stream bundle x.raucb: server not responding".to_owned();
         let error = Error::Bundle(BundleFailure::read("http://10.0.2.2/x.raucb", text.clone()));
         let failure = failure(&error);
         assert_eq!((failure.cause, failure.evidence.as_str()), (Cause::Network, text.as_str()));

@@ -10,22 +10,15 @@ pub struct Reboot;
 
 /// Restarts the node through systemd, so that services stop first; if systemd does not take the
 /// order, through the kernel, after a sync.
-#[derive(Debug)]
-pub struct System {
-    bus: zbus::Connection,
-}
+#[derive(Clone, Copy, Debug)]
+pub struct System;
 
-impl System {
-    /// The machine behind this system bus.
-    pub fn new(bus: zbus::Connection) -> System {
-        System { bus }
-    }
-
-    async fn ask_systemd(&self) -> zbus::Result<()> {
-        let (name, path) = ("org.freedesktop.systemd1", "/org/freedesktop/systemd1");
-        let interface = Some("org.freedesktop.systemd1.Manager");
-        self.bus.call_method(Some(name), path, interface, "Reboot", &()).await.map(drop)
-    }
+/// A connection of its own for each order: a bus that was restarted costs nothing.
+async fn ask_systemd() -> zbus::Result<()> {
+    let bus = zbus::Connection::system().await?;
+    let (name, path) = ("org.freedesktop.systemd1", "/org/freedesktop/systemd1");
+    let interface = Some("org.freedesktop.systemd1.Manager");
+    bus.call_method(Some(name), path, interface, "Reboot", &()).await.map(drop)
 }
 
 impl Port for System {
@@ -33,7 +26,7 @@ impl Port for System {
 
     /// Never comes back: the next event is [`Event::Booted`], after the restart.
     async fn perform(&mut self, Reboot: Reboot) -> Event {
-        if let Err(error) = self.ask_systemd().await {
+        if let Err(error) = ask_systemd().await {
             tracing::error!(%error, "systemd did not take the order to reboot; the kernel will");
             rustix::fs::sync();
             let done = rustix::system::reboot(rustix::system::RebootCommand::Restart);

@@ -151,7 +151,8 @@ fn boot(boot: &BootStatus) -> Line {
         .map(|slot| format!("slot {slot} ({})", counted(attempts(slot), "attempt")))
         .collect();
     let never = Slot::ALL.iter().map(|slot| slot.name());
-    let never = never.filter(|name| !boot.order.iter().any(|slot| slot == name));
+    let never =
+        never.filter(|name| !turns.is_empty() && !boot.order.iter().any(|slot| slot == name));
     let never = never.map(|name| format!("; slot {name} is not tried")).collect::<String>();
     let rearmed = match boot.rearms {
         0 => String::new(),

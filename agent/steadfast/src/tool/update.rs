@@ -10,7 +10,7 @@
 use super::client::{self, ClientError};
 use super::output::{Console, Line};
 use super::status::{other, running, under_way};
-use super::watch::{self, Followed, follow, rests};
+use super::watch::{self, Followed, Step, follow, rests};
 use super::{NotDone, ToolError, chain};
 use crate::cli::{UpdateArgs, When};
 use crate::protocol::{EndingStatus, Request, Status};
@@ -36,8 +36,7 @@ pub(super) fn run(
     }
     match (args.watch, args.json) {
         (true, json) => {
-            let over = |state: &str| rests(state) || state == "rebooting";
-            let followed = follow(socket, json.into(), console, over)?;
+            let followed = follow(socket, json.into(), console, until_it_ends)?;
             let said = said(&name, &followed)?;
             if !json {
                 console.print(&said)?;
@@ -47,6 +46,11 @@ pub(super) fn run(
         (false, false) => console.print(&accepted(&name, args.at))?,
     }
     Ok(())
+}
+
+/// Until the update ended, waits, or the node goes down.
+fn until_it_ends(state: &str) -> Step {
+    if rests(state) || state == "rebooting" { Step::Told } else { Step::Shown }
 }
 
 /// The source as the agent takes it: a URL, or the absolute path of a file that is there.
@@ -112,14 +116,14 @@ fn not_taken(socket: &Path, name: &str, error: &ClientError) -> NotDone {
 /// What became of the update.
 fn said(name: &str, followed: &Followed) -> Result<Vec<Line>, NotDone> {
     let Some(status) = &followed.last else {
-        return Err(lost(name, followed, "it was accepted".into()));
+        return Err(lost(name, followed, "right after it was accepted".into()));
     };
     let slot = other(&status.system.slot);
     let release = status.update.release.as_deref().unwrap_or(name);
     match status.update.state.as_str() {
         "rebooting" => Ok(restart(release, watch::restarting(status).unwrap_or(slot))),
         _ if followed.lost.is_some() => {
-            Err(lost(name, followed, format!("it was {}", under_way(status))))
+            Err(lost(name, followed, format!("while {}", under_way(status))))
         }
         "ready" => Ok(vec![Line::new(
             "ready",
@@ -139,8 +143,8 @@ fn restart(release: &str, slot: &str) -> Vec<Line> {
     ]
 }
 
-fn lost(name: &str, followed: &Followed, stood: String) -> NotDone {
-    let mut because = vec![format!("the agent was lost when {stood}")];
+fn lost(name: &str, followed: &Followed, when: String) -> NotDone {
+    let mut because = vec![format!("the agent was lost {when}")];
     because.extend(followed.lost.iter().flat_map(|error| chain(error)));
     NotDone {
         what: format!("{name} was not followed to its end"),

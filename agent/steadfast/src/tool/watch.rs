@@ -44,9 +44,24 @@ pub(super) struct Followed {
     pub(super) lost: Option<ClientError>,
 }
 
+/// What a state means to whoever follows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    /// It is shown, and more comes.
+    Shown,
+    /// It is shown, and is the last.
+    ShownLast,
+    /// It is the last, and is told in other words.
+    Told,
+}
+
 /// Whether a node in this state waits for somebody else.
 pub(super) fn rests(state: &str) -> bool {
     matches!(state, "idle" | "ready")
+}
+
+fn until_it_rests(state: &str) -> Step {
+    if rests(state) { Step::ShownLast } else { Step::Shown }
 }
 
 /// Shows each change until the node rests.
@@ -55,7 +70,7 @@ pub(super) fn run(
     args: &StatusArgs,
     console: &mut Console<'_>,
 ) -> Result<(), ToolError> {
-    let followed = follow(socket, args.json.into(), console, rests)?;
+    let followed = follow(socket, args.json.into(), console, until_it_rests)?;
     let Some(error) = followed.lost else { return Ok(()) };
     let Some(status) = followed.last else {
         return Err(NotDone::unanswered("the agent could not be asked", &error).into());
@@ -84,12 +99,13 @@ pub(super) fn restarting(status: &Status) -> Option<&str> {
     restarts.then(|| primary.unwrap_or_else(|| other(&status.system.slot)))
 }
 
-/// Shows each change until `done` says so of the state, or the agent is gone.
+/// Shows each change until `step` says that a state is the last, or the agent is gone. Machines get
+/// each status, the last included.
 pub(super) fn follow(
     socket: &Path,
     form: Form,
     console: &mut Console<'_>,
-    done: impl Fn(&str) -> bool,
+    step: impl Fn(&str) -> Step,
 ) -> Result<Followed, ToolError> {
     let mut followed = Followed { last: None, before: None, lost: None };
     let mut shown = Shown::default();
@@ -105,15 +121,16 @@ pub(super) fn follow(
                 break;
             }
         };
-        match form {
-            Form::Json => console.json(&status)?,
-            Form::Text => shown.show(&status, console)?,
+        let step = step(&status.update.state);
+        match (form, step) {
+            (Form::Json, _) => console.json(&status)?,
+            (Form::Text, Step::Told) => {}
+            (Form::Text, _) => shown.show(&status, console)?,
         }
-        let over = done(&status.update.state);
         let before = followed.last.replace(status).map(|status| status.update.state);
         let now = followed.last.as_ref().map(|status| &status.update.state);
         followed.before = before.filter(|before| Some(before) != now).or(followed.before);
-        if over {
+        if step != Step::Shown {
             break;
         }
     }

@@ -107,14 +107,14 @@ fn what_is_wrong_with_a_node_is_told() {
     shows(
         &status,
         expect![[r#"
-        node     press-07
-        system   1.1.0 in slot A, not committed; steadfast confirm keeps it
-        doubt    check sick failed (exit 1)
-        update   none under way
-        boot     no slot can boot; slot A is not tried; slot B is not tried; re-armed 2 times
-                 copy 2 of the boot environment: its CRC does not match
-        ledger   42 entries kept in memory only, /data cannot be written, chain broken; 12 damaged bytes
-    "#]],
+            node     press-07
+            system   1.1.0 in slot A, not committed; steadfast confirm keeps it
+            doubt    check sick failed (exit 1)
+            update   none under way
+            boot     no slot can boot; re-armed 2 times
+                     copy 2 of the boot environment: its CRC does not match
+            ledger   42 entries kept in memory only, /data cannot be written, chain broken; 12 damaged bytes
+        "#]],
     );
 }
 

@@ -22,8 +22,6 @@ fn probation() -> Status {
 }
 
 fn coming_back() -> [Status; 5] {
-    let mut returning = updating("returning");
-    returning.system.slot = "B".into();
     let settling = updating("settling");
     let idle = after(an_ending("returned", sick(), "exit 1"));
     [updating("rebooting"), probation(), probation(), settling, idle]

@@ -1,0 +1,202 @@
+//! The agent's settings: `/etc/steadfast/agent.toml`. Without the file, the defaults hold.
+
+use serde::Deserialize;
+use std::path::{Path, PathBuf};
+use steadfast_core::window::Window;
+
+/// All settings.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Who the node is.
+    pub node: Node,
+    /// When a system is healthy.
+    pub gate: Gate,
+    /// When the node may restart.
+    pub window: WindowConfig,
+    /// How bundles are fetched.
+    pub streaming: Streaming,
+    /// How often things are tried, and how long they may take.
+    pub limits: Limits,
+    /// Where things are.
+    pub paths: Folders,
+}
+
+/// Who the node is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Node {
+    /// The node's name; the host name without it.
+    pub name: Option<String>,
+}
+
+/// When a system is healthy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Gate {
+    /// How long all required checks must hold without a break, in seconds.
+    pub soak_s: u32,
+    /// When the verdict must have been reached, in seconds since the agent started.
+    pub deadline_s: u32,
+}
+
+impl Default for Gate {
+    fn default() -> Gate {
+        Gate { soak_s: 60, deadline_s: 600 }
+    }
+}
+
+/// When the node may restart.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct WindowConfig {
+    /// A daily span of UTC, `HH:MM-HH:MM`; always without it.
+    pub reboot: Option<String>,
+}
+
+/// How bundles are fetched.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Streaming {
+    /// A PEM file of the authorities that https servers are checked against; the system's without it.
+    pub tls_ca: Option<PathBuf>,
+}
+
+/// How often things are tried, and how long they may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// How often a bundle is asked for before the update ends.
+    pub fetch_attempts: u8,
+    /// How many restarts a new system bears that nobody asked for.
+    pub restarts: u8,
+    /// How often a commit is tried.
+    pub commit_attempts: u8,
+    /// How long an install may report nothing, in seconds.
+    pub stall_s: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits { fetch_attempts: 5, restarts: 3, commit_attempts: 3, stall_s: 600 }
+    }
+}
+
+/// Where things are.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Folders {
+    /// The agent's part of the data file system.
+    pub data: PathBuf,
+    /// What lives as long as the boot.
+    pub run: PathBuf,
+    /// The health checks.
+    pub checks: PathBuf,
+}
+
+impl Default for Folders {
+    fn default() -> Folders {
+        Folders {
+            data: "/data/steadfast".into(),
+            run: "/run/steadfast".into(),
+            checks: "/etc/steadfast/checks.d".into(),
+        }
+    }
+}
+
+/// Why the settings cannot be used. The message names the file, the key and the line.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file could not be read.
+    #[error("{path} could not be read")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// It is not TOML, or a key is unknown or of the wrong type.
+    #[error("{path} is not valid")]
+    Syntax {
+        /// The file.
+        path: PathBuf,
+        /// Which key, in which line.
+        source: Box<toml::de::Error>,
+    },
+    /// A value makes no sense.
+    #[error("{path}: {key} {why}")]
+    Value {
+        /// The file.
+        path: PathBuf,
+        /// The key.
+        key: &'static str,
+        /// Why.
+        why: &'static str,
+    },
+}
+
+impl Config {
+    /// Reads the file; a file that is not there is no error.
+    pub fn load(path: &Path) -> Result<Config, ConfigError> {
+        match std::fs::read_to_string(path) {
+            Ok(text) => Config::parse(&text, path),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Config::default()),
+            Err(source) => Err(ConfigError::Read { path: path.to_owned(), source }),
+        }
+    }
+
+    fn parse(text: &str, path: &Path) -> Result<Config, ConfigError> {
+        let path = || path.to_owned();
+        let config: Config = toml::from_str(text)
+            .map_err(|source| ConfigError::Syntax { path: path(), source: source.into() })?;
+        let wrong = |key, why| Err(ConfigError::Value { path: path(), key, why });
+        if config.gate.deadline_s <= config.gate.soak_s {
+            return wrong("gate.deadline_s", "must be longer than gate.soak_s");
+        }
+        if config.window.reboot.is_some() && config.window().is_none() {
+            return wrong("window.reboot", "must be a span like \"22:30-04:00\"");
+        }
+        if config.limits.fetch_attempts == 0 || config.limits.commit_attempts == 0 {
+            return wrong("limits", "attempts must be at least 1");
+        }
+        Ok(config)
+    }
+
+    /// The site's window, when there is one.
+    pub fn window(&self) -> Option<Window> {
+        self.window.reboot.as_deref().and_then(Window::parse)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(text: &str) -> String {
+        let parsed = Config::parse(text, Path::new("agent.toml"));
+        steadfast_adapters::chain(&parsed.expect_err("it is wrong"))
+    }
+
+    #[test]
+    fn an_unknown_key_is_named_with_its_line() {
+        let text = error("[gate]\nsoak_s = 5\nsoke_s = 5\n");
+        assert!(text.contains("soke_s") && text.contains("line 3"), "{text}");
+    }
+
+    #[test]
+    fn a_deadline_before_the_end_of_the_soak_time_is_refused() {
+        let text = error("[gate]\nsoak_s = 5\ndeadline_s = 5\n");
+        assert_eq!(text, "agent.toml: gate.deadline_s must be longer than gate.soak_s");
+    }
+
+    #[test]
+    fn a_window_that_is_none_is_refused() {
+        assert!(error("[window]\nreboot = \"night\"\n").contains("window.reboot"));
+    }
+
+    #[test]
+    fn without_a_file_the_defaults_hold() {
+        let config = Config::load(Path::new("/nonexistent/agent.toml")).expect("defaults");
+        assert_eq!(config, Config::default());
+    }
+}

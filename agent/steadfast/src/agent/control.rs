@@ -1,0 +1,214 @@
+//! The control socket: the tool's requests, and who may make them.
+//!
+//! Always true: only root and the group `steadfast` can connect (the socket's mode); only root
+//! changes anything (the peer's credentials, from the kernel); a client that sends garbage, too
+//! much, or nothing for ten seconds is let go and disturbs nobody.
+
+use super::AgentError;
+use crate::protocol::{MAX_FRAME, Request, Response};
+use serde::de::DeserializeOwned;
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::{Semaphore, mpsc::UnboundedSender, oneshot, watch};
+use tokio::task::spawn_local;
+use tokio::time::timeout;
+
+/// The group that may read.
+const GROUP: &str = "steadfast";
+
+/// How many clients are served at once.
+const CLIENTS: usize = 16;
+
+/// A request is short; an answer may be long ([`MAX_FRAME`]).
+const MAX_REQUEST: u32 = 4096;
+
+/// How long a client may take to say what it wants, or to take an answer.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A request on its way to the loop, and where the answer goes.
+#[derive(Debug)]
+pub struct Ask {
+    /// What the tool wants.
+    pub request: Request,
+    /// Where the answer goes.
+    pub answer: oneshot::Sender<Response>,
+}
+
+/// Listens at `path` and passes requests on; `changed` moves whenever the status does.
+pub fn listen(
+    path: &Path,
+    asks: UnboundedSender<Ask>,
+    changed: watch::Receiver<u64>,
+) -> Result<(), AgentError> {
+    let error = |source| AgentError::Socket { path: path.to_owned(), source };
+    let listener = bind(path).map_err(error)?;
+    let room = Arc::new(Semaphore::new(CLIENTS));
+    spawn_local(async move {
+        loop {
+            let Ok((stream, _)) = listener.accept().await else { continue };
+            let Ok(place) = Arc::clone(&room).try_acquire_owned() else { continue };
+            let (asks, changed) = (asks.clone(), changed.clone());
+            spawn_local(async move {
+                if let Err(error) = serve(stream, asks, changed).await {
+                    tracing::info!(%error, "a client of the control socket was let go");
+                }
+                drop(place);
+            });
+        }
+    });
+    Ok(())
+}
+
+fn bind(path: &Path) -> io::Result<UnixListener> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder)?;
+    }
+    let listener = UnixListener::bind(path)?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660))?;
+    if let Some(group) = group_id(&std::fs::read_to_string("/etc/group").unwrap_or_default()) {
+        std::os::unix::fs::chown(path, None, Some(group))?;
+    }
+    Ok(listener)
+}
+
+/// The number of the group in the text of `/etc/group` (group(5)).
+fn group_id(groups: &str) -> Option<u32> {
+    let mut fields = groups.lines().map(|line| line.split(':'));
+    fields.find_map(|mut field| (field.next()? == GROUP).then(|| field.nth(1)?.parse().ok())?)
+}
+
+async fn serve(
+    mut stream: UnixStream,
+    asks: UnboundedSender<Ask>,
+    mut changed: watch::Receiver<u64>,
+) -> io::Result<()> {
+    let root = stream.peer_cred()?.uid() == 0;
+    loop {
+        let request = timeout(PATIENCE, read_frame::<Request>(&mut stream)).await??;
+        let Some(request) = request else { return Ok(()) };
+        if request == Request::Watch {
+            return watch_status(&mut stream, &asks, &mut changed).await;
+        }
+        let response = match changes(&request) && !root {
+            true => Response::Refused { because: "only root may change the node".to_owned() },
+            false => ask(&asks, request).await?,
+        };
+        timeout(PATIENCE, write_frame(&mut stream, &response)).await??;
+    }
+}
+
+fn changes(request: &Request) -> bool {
+    matches!(request, Request::Update { .. } | Request::Confirm | Request::Rollback)
+}
+
+async fn watch_status(
+    stream: &mut UnixStream,
+    asks: &UnboundedSender<Ask>,
+    changed: &mut watch::Receiver<u64>,
+) -> io::Result<()> {
+    loop {
+        changed.mark_unchanged();
+        let response = ask(asks, Request::Status).await?;
+        timeout(PATIENCE, write_frame(stream, &response)).await??;
+        let mut closed = [0];
+        tokio::select! {
+            moved = changed.changed() => moved.map_err(|_| ended())?,
+            _ = stream.read(&mut closed) => return Ok(()),
+        }
+    }
+}
+
+async fn ask(asks: &UnboundedSender<Ask>, request: Request) -> io::Result<Response> {
+    let (answer, answered) = oneshot::channel();
+    asks.send(Ask { request, answer }).map_err(|_| ended())?;
+    answered.await.map_err(|_| ended())
+}
+
+fn ended() -> io::Error {
+    io::Error::new(io::ErrorKind::BrokenPipe, "the agent is ending")
+}
+
+/// Reads one request; `None` when the client closed the connection between two.
+async fn read_frame<T: DeserializeOwned>(
+    stream: &mut (impl AsyncRead + Unpin),
+) -> io::Result<Option<T>> {
+    let mut length = [0; 4];
+    if stream.read(&mut length[..1]).await? == 0 {
+        return Ok(None);
+    }
+    stream.read_exact(&mut length[1..]).await?;
+    let length = u32::from_le_bytes(length);
+    let bad = |why: String| io::Error::new(io::ErrorKind::InvalidData, why);
+    if length > MAX_REQUEST {
+        return Err(bad(format!("a request of {length} bytes; {MAX_REQUEST} are allowed")));
+    }
+    let mut bytes = vec![0; length as usize];
+    stream.read_exact(&mut bytes).await?;
+    let request = postcard::from_bytes(&bytes);
+    request.map(Some).map_err(|error| bad(format!("not a request: {error}")))
+}
+
+async fn write_frame(
+    stream: &mut (impl AsyncWrite + Unpin),
+    response: &Response,
+) -> io::Result<()> {
+    let bad = |why| io::Error::new(io::ErrorKind::InvalidData, why);
+    let bytes = postcard::to_allocvec(response).map_err(|_| bad("an answer has no frame"))?;
+    let length = u32::try_from(bytes.len()).ok().filter(|length| *length <= MAX_FRAME);
+    let length = length.ok_or_else(|| bad("the answer is too long"))?;
+    stream.write_all(&length.to_le_bytes()).await?;
+    stream.write_all(&bytes).await?;
+    stream.flush().await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::net::UnixStream;
+
+    async fn sent(bytes: &[u8]) -> io::Result<Option<Request>> {
+        let (mut tool, mut daemon) = UnixStream::pair().expect("a pair");
+        tool.write_all(bytes).await.expect("room");
+        drop(tool);
+        read_frame(&mut daemon).await
+    }
+
+    #[tokio::test]
+    async fn garbage_and_a_request_that_is_too_long_are_errors_and_no_panic() {
+        for bytes in [&[0xff; 64][..], &[3, 0, 0, 0, 0xff, 0xff, 0xff], &[9, 0, 0, 0, 1], &[1]] {
+            assert!(sent(bytes).await.is_err(), "{bytes:?}");
+        }
+        assert_eq!(sent(&[]).await.expect("closed"), None);
+    }
+
+    #[tokio::test]
+    async fn a_request_is_read_as_the_tool_writes_it() {
+        let mut bytes = Vec::new();
+        crate::protocol::write_frame(&mut bytes, &Request::Rollback).expect("short");
+        assert_eq!(sent(&bytes).await.expect("a request"), Some(Request::Rollback));
+    }
+
+    #[test]
+    fn only_reading_is_for_everybody_who_can_connect() {
+        let reading = [Request::Status, Request::Watch, Request::History];
+        assert!(reading.iter().all(|request| !changes(request)));
+        let at = steadfast_core::At::Now;
+        let update = Request::Update { source: String::new(), at };
+        assert!([update, Request::Confirm, Request::Rollback].iter().all(changes));
+    }
+
+    #[test]
+    fn the_group_is_found_by_its_name() {
+        assert_eq!(group_id("root:x:0:\nsteadfast:x:990:op\n"), Some(990));
+        assert_eq!(group_id("steadfastly:x:1:\n"), None);
+    }
+}

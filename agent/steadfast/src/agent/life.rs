@@ -1,0 +1,291 @@
+//! The loop: one event in, one decision, one entry saved, one order out.
+
+use super::board::{self, Board};
+use super::config::Config;
+use super::control::{self, Ask};
+use super::report::Reporter;
+use super::route::{Router, serve};
+use super::{AgentError, Paths};
+use crate::protocol::{Request, Response};
+use sd_notify::NotifyState;
+use std::io::Write;
+use std::path::Path;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use steadfast_adapters::checks::{Checks, ChecksPort};
+use steadfast_adapters::evidence::{Evidence, Start};
+use steadfast_adapters::fetch::{self, Backoff, FetchPort};
+use steadfast_adapters::http::Client;
+use steadfast_adapters::ledger_file::{Kept, LedgerFile, sha256};
+use steadfast_adapters::rauc::Rauc;
+use steadfast_adapters::system::{System, boot_id};
+use steadfast_adapters::watchdog::{LastReset, Watchdog};
+use steadfast_core::ledger::Stamp;
+use steadfast_core::window::Window;
+use steadfast_core::{
+    At, Boot, Event, Machine, Offer, OtherSlot, Policy, Refusal, Turn, Update, gate, watchdog,
+};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::watch;
+use tokio::time::{MissedTickBehavior, interval};
+
+/// The kernel's id of this boot.
+const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
+
+/// Runs the agent until systemd asks it to end.
+pub async fn live(paths: &Paths, config: Config, board: Board) -> Result<(), AgentError> {
+    let mut terminate = signal(SignalKind::terminate()).map_err(AgentError::Start)?;
+    let (heard, mut events) = unbounded_channel();
+    let (asks, mut asked) = unbounded_channel();
+    let (changed, changes) = watch::channel(0);
+    let mut life = Life::begin(&config, board, heard.clone(), changed)?;
+    life.turn(life.booted()?)?;
+    life.evidence().clear();
+    control::listen(&paths.socket, asks, changes)?;
+    let mut tick = interval(watchdog::period(life.deadline));
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    life.notify(&[NotifyState::Ready]);
+    loop {
+        tokio::select! {
+            event = next(&mut events) => life.turn(event)?,
+            ask = next(&mut asked) => life.answer(ask)?,
+            _ = tick.tick() => life.turn(life.tick())?,
+            () = life.reporter.moved() => life.tell_clients(),
+            _ = terminate.recv() => return Ok(()),
+        }
+    }
+}
+
+/// The next of a queue that the loop itself keeps open.
+async fn next<T>(queue: &mut UnboundedReceiver<T>) -> T {
+    match queue.recv().await {
+        Some(item) => item,
+        None => std::future::pending().await,
+    }
+}
+
+struct Life {
+    machine: Machine,
+    ledger: LedgerFile,
+    board: Board,
+    data: std::path::PathBuf,
+    deadline: Duration,
+    window: Option<Window>,
+    watchdog: Option<Watchdog>,
+    router: Router,
+    reporter: Reporter,
+    changed: watch::Sender<u64>,
+}
+
+impl Life {
+    fn begin(
+        config: &Config,
+        board: Board,
+        heard: UnboundedSender<Event>,
+        changed: watch::Sender<u64>,
+    ) -> Result<Life, AgentError> {
+        let watchdog = take_watchdog(&board);
+        let opened = LedgerFile::open(&config.paths.data, &config.paths.run);
+        let (ledger, last) = opened.map_err(AgentError::Ledger)?;
+        let machine = Machine::new(last, policy(config, &board), sha256);
+        let (reporter, router) = wire(config, &board, heard)?;
+        let (data, deadline) = (config.paths.data.clone(), board.deadline);
+        let window = config.window();
+        let mut life = Life {
+            machine,
+            ledger,
+            board,
+            data,
+            deadline,
+            window,
+            watchdog,
+            router,
+            reporter,
+            changed,
+        };
+        life.reporter.remember(&life.ledger);
+        Ok(life)
+    }
+
+    /// Hears one event: decides, saves, feeds the watchdog, gives the order.
+    fn turn(&mut self, event: Event) -> Result<(), AgentError> {
+        let name = event.name();
+        let before = self.machine.node().update.name();
+        let ledger = &mut self.ledger;
+        let turned = self.machine.turn(event, stamp(), |frame| ledger.append(frame));
+        let Turn { order, saved, proof } = turned.map_err(AgentError::Save)?;
+        self.feed(&proof);
+        let Some(entry) = saved else { return Ok(()) };
+        let state = self.machine.node().update.name();
+        tracing::info!(event = name, state, entry, "{name}: {before} to {state}");
+        self.reporter.saw(self.machine.node());
+        self.announce();
+        self.tell_clients();
+        if let Some(order) = order {
+            self.router.route(order);
+        }
+        Ok(())
+    }
+
+    fn feed(&mut self, proof: &watchdog::TurnCompleted) {
+        if let Some(watchdog) = &mut self.watchdog
+            && let Err(error) = watchdog.feed(proof)
+        {
+            tracing::error!(%error, "the hardware watchdog could not be fed");
+        }
+        self.notify(&[NotifyState::Watchdog]);
+    }
+
+    fn notify(&self, states: &[NotifyState<'_>]) {
+        // Not being run by systemd is no error.
+        let _ = sd_notify::notify(states);
+    }
+
+    /// The event that tells the core how the agent came up.
+    fn booted(&self) -> Result<Event, AgentError> {
+        let slot = board::booted_slot()?;
+        let version = board::image_version()?;
+        let id = boot_id(Path::new(BOOT_ID)).map_err(AgentError::Start)?;
+        let start = match id == self.machine.node().boot {
+            true => Start::SameBoot,
+            false => Start::NewBoot,
+        };
+        let reset = self.watchdog.as_ref().map_or(LastReset::Other, Watchdog::last_reset);
+        let evidence = self.evidence().collect(start, reset);
+        let trial = self.board.store.attempts().trial;
+        let read = self.board.store.read();
+        let standing = read.map(|read| read.current.env.standing(slot.other(), trial));
+        let other = standing.unwrap_or(OtherSlot::Bad);
+        Ok(Event::Booted(Boot { slot, version, id, other, evidence }))
+    }
+
+    fn evidence(&self) -> Evidence {
+        Evidence { pstore: "/sys/fs/pstore".into(), agent_exit: self.data.join("evidence/agent") }
+    }
+
+    /// What a tick means: time, or that the window is open for what is ready.
+    fn tick(&self) -> Event {
+        let ready = matches!(self.machine.node().update, Update::Ready { .. });
+        let open = self.window.is_none_or(|window| window.is_open(stamp().unix_s));
+        if ready && open { Event::WindowOpened } else { Event::Ticked }
+    }
+
+    fn answer(&mut self, ask: Ask) -> Result<(), AgentError> {
+        let node = self.machine.node();
+        let response = match ask.request {
+            Request::Status | Request::Watch => {
+                self.reporter.status(node, &self.ledger, self.board.store.read())
+            }
+            Request::History => self.reporter.history(&self.ledger),
+            Request::Update { source, at } => self.update(&source, at)?,
+            Request::Confirm => self.admit(node.admits_confirm(), Event::Confirmed)?,
+            Request::Rollback => self.admit(node.admits_rollback(), Event::RollbackAsked)?,
+        };
+        // The client may have gone.
+        let _ = ask.answer.send(response);
+        Ok(())
+    }
+
+    fn update(&mut self, source: &str, at: At) -> Result<Response, AgentError> {
+        let Ok(name) = source.try_into() else {
+            let because = format!("the source is {} bytes long; 255 are allowed", source.len());
+            return Ok(Response::Refused { because });
+        };
+        if self.ledger.kept() == Kept::Memory {
+            let because =
+                "the ledger cannot be written to /data, so an update could not be resumed";
+            return Ok(Response::Refused { because: because.to_owned() });
+        }
+        let admitted = self.machine.node().admits_update();
+        self.admit(admitted, Event::Announced(Offer { source: name, at }))
+    }
+
+    fn admit(
+        &mut self,
+        admitted: Result<(), Refusal>,
+        event: Event,
+    ) -> Result<Response, AgentError> {
+        if let Err(refusal) = admitted {
+            return Ok(Response::Refused { because: refusal.to_string() });
+        }
+        self.turn(event)?;
+        Ok(Response::Accepted)
+    }
+
+    fn tell_clients(&self) {
+        self.changed.send_modify(|count| *count += 1);
+    }
+
+    /// One line to the kernel's log, so that the console shows what the node decides.
+    fn announce(&self) {
+        let node = self.machine.node();
+        let (state, slot) = (node.update.name(), node.booted);
+        let version = node.running.as_ref().map_or("unknown", |version| version.as_str());
+        let up = stamp().boot_ms as f64 / 1000.0;
+        let line =
+            format!("<5>steadfast: state {state} slot {slot} version {version} up {up:.1}\n");
+        let opened = std::fs::File::options().write(true).open("/dev/kmsg");
+        // A console that cannot be written changes nothing.
+        let _ = opened.and_then(|mut file| file.write_all(line.as_bytes()));
+        self.notify(&[NotifyState::Status(state)]);
+    }
+}
+
+fn policy(config: &Config, board: &Board) -> Policy {
+    Policy {
+        compatible: board.compatible.clone(),
+        room: board.room,
+        fetch_attempts: config.limits.fetch_attempts,
+        restarts: config.limits.restarts,
+        commit_attempts: config.limits.commit_attempts,
+    }
+}
+
+/// Takes the watchdog over from the initramfs. A node without one goes on and says so.
+fn take_watchdog(board: &Board) -> Option<Watchdog> {
+    let device = board.watchdog.display().to_string();
+    match Watchdog::open(&board.watchdog, board.deadline) {
+        Ok(watchdog) => Some(watchdog),
+        Err(error) => {
+            tracing::error!(%error, device, "there is no hardware watchdog");
+            None
+        }
+    }
+}
+
+/// Starts the ports, each as a task with its own queue.
+fn wire(
+    config: &Config,
+    board: &Board,
+    heard: UnboundedSender<Event>,
+) -> Result<(Reporter, Router), AgentError> {
+    let (progress, progressed) = watch::channel(None);
+    let (watched, checked) = watch::channel(Vec::new());
+    let checks = Checks::load(&config.paths.checks)?;
+    let millis = |seconds: u32| u64::from(seconds) * 1000;
+    let rule =
+        gate::Rule { soak: millis(config.gate.soak_s), deadline: millis(config.gate.deadline_s) };
+    let stall = Duration::from_secs(config.limits.stall_s.into());
+    let limits = rauc_bindings::Limits { stall, ..Default::default() };
+    let tls_ca = config.streaming.tls_ca.clone();
+    let boot = boot_id(Path::new(BOOT_ID)).map_err(AgentError::Start)?;
+    let http = tls_ca.clone().map_or_else(Client::default, Client::new);
+    let fetch = FetchPort::new(http.clone(), fetch::LIMITS, Backoff::new(boot));
+    let router = Router {
+        fetch: serve(fetch, heard.clone()),
+        rauc: serve(Rauc::new(limits, tls_ca, progress), heard.clone()),
+        boot: serve(board.store.clone(), heard.clone()),
+        checks: serve(ChecksPort::new(checks, rule, http, watched), heard.clone()),
+        system: serve(System, heard),
+    };
+    Ok((Reporter::new(config, progressed, checked), router))
+}
+
+/// Now, by both clocks.
+fn stamp() -> Stamp {
+    let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let boot = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    let seconds = u64::try_from(boot.tv_sec).unwrap_or(0);
+    let millis = u64::try_from(boot.tv_nsec / 1_000_000).unwrap_or(0);
+    Stamp { unix_s: unix.as_secs(), boot_ms: seconds * 1000 + millis }
+}

@@ -1,0 +1,62 @@
+//! The one `match` on an order outside the core: each goes to its port's queue.
+
+use steadfast_adapters::boot_store::BootAction;
+use steadfast_adapters::checks::Judge;
+use steadfast_adapters::fetch::Fetch;
+use steadfast_adapters::rauc::RaucAction;
+use steadfast_adapters::system::Reboot;
+use steadfast_core::{Action, Event, Port};
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+use tokio::task::spawn_local;
+
+/// The queue of each port.
+#[derive(Debug)]
+pub struct Router {
+    /// To the fetcher.
+    pub fetch: UnboundedSender<Fetch>,
+    /// To RAUC.
+    pub rauc: UnboundedSender<RaucAction>,
+    /// To the boot store.
+    pub boot: UnboundedSender<BootAction>,
+    /// To the health checks.
+    pub checks: UnboundedSender<Judge>,
+    /// To the machine.
+    pub system: UnboundedSender<Reboot>,
+}
+
+impl Router {
+    /// Hands the order to its port.
+    pub fn route(&self, action: Action) {
+        let taken = match action {
+            Action::Fetch { offer, attempt } => self.fetch.send(Fetch { offer, attempt }).is_ok(),
+            Action::Verify(offer) => self.rauc.send(RaucAction::Verify(offer)).is_ok(),
+            Action::Install { offer, bundle, target } => {
+                self.rauc.send(RaucAction::Install { offer, bundle, target }).is_ok()
+            }
+            Action::Activate(slot) => self.boot.send(BootAction::Activate(slot)).is_ok(),
+            Action::Commit(slot) => self.boot.send(BootAction::Commit(slot)).is_ok(),
+            Action::Condemn(slot) => self.boot.send(BootAction::Condemn(slot)).is_ok(),
+            Action::Judge => self.checks.send(Judge).is_ok(),
+            Action::Reboot => self.system.send(Reboot).is_ok(),
+        };
+        assert!(taken, "a port's task ends only with the agent");
+    }
+}
+
+/// Runs the port as a task of its own; its events come back through `heard`.
+pub fn serve<P>(mut port: P, heard: UnboundedSender<Event>) -> UnboundedSender<P::Action>
+where
+    P: Port + 'static,
+    P::Action: 'static,
+{
+    let (sender, mut orders) = unbounded_channel();
+    spawn_local(async move {
+        while let Some(action) = orders.recv().await {
+            let event = port.perform(action).await;
+            if heard.send(event).is_err() {
+                break;
+            }
+        }
+    });
+    sender
+}
