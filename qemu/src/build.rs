@@ -94,10 +94,10 @@ impl Builder {
         if variant.product == Product::Bundle {
             command.arg("--bundle-only");
         }
-        if let Some(overlay) = variant.overlay("root") {
+        for overlay in variant.overlays("root") {
             command.arg("--overlay").arg(overlay);
         }
-        if let Some(overlay) = variant.overlay("boot") {
+        for overlay in variant.overlays("boot") {
             command.arg("--boot-overlay").arg(overlay);
         }
         if let Some(name) = variant.compatible {
@@ -137,8 +137,8 @@ impl Builder {
         }
         let mut roots: Vec<PathBuf> =
             SOURCES.iter().map(|folder| places::workspace().join(folder)).collect();
-        roots.extend(variant.overlay("root"));
-        roots.extend(variant.overlay("boot"));
+        roots.extend(variant.overlays("root"));
+        roots.extend(variant.overlays("boot"));
         roots.push(self.agent.clone());
         let mut files = BTreeSet::new();
         for root in roots {

@@ -1,7 +1,7 @@
 //! The releases that the scenarios need: one good one, and one for each way in which a release can be bad.
 //!
 //! A release's files lie in `variants/<name>/root` (copied over the root file system) and
-//! `variants/<name>/boot` (copied over the boot partition). Versions grow, so that one story can go on from the
+//! `variants/<name>/boot` (copied over the boot partition); those of `variants/every` are in each. Versions grow, so that one story can go on from the
 //! good release to each bad one.
 
 use std::path::PathBuf;
@@ -57,12 +57,16 @@ impl Variant {
         format!("steadfast-{}.raucb", self.version)
     }
 
-    /// Folder with files for `part` (`root` or `boot`), when this release has any.
-    pub(crate) fn overlay(&self, part: &str) -> Option<PathBuf> {
-        let folder = places::workspace().join("qemu/variants").join(self.name).join(part);
-        folder.is_dir().then_some(folder)
+    /// Folders with files for `part` (`root` or `boot`); a later one wins.
+    pub(crate) fn overlays(&self, part: &str) -> Vec<PathBuf> {
+        let variants = places::workspace().join("qemu/variants");
+        let folders = [EVERY, self.name].map(|name| variants.join(name).join(part));
+        folders.into_iter().filter(|folder| folder.is_dir()).collect()
     }
 }
+
+/// Folder with the files of every release.
+const EVERY: &str = "every";
 
 /// What every node starts with.
 pub(crate) const FIRST: Variant =
@@ -119,9 +123,11 @@ mod tests {
             .expect("the folder is there")
             .map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned())
             .collect::<BTreeSet<_>>();
-        assert_eq!(folders, with_files.iter().map(|v| v.name.to_owned()).collect());
+        let named = with_files.iter().map(|variant| variant.name).chain([EVERY]);
+        assert_eq!(folders, named.map(str::to_owned).collect());
         for variant in with_files {
-            assert!(variant.overlay("root").or(variant.overlay("boot")).is_some());
+            assert_eq!(variant.overlays("root").len() + variant.overlays("boot").len(), 2);
         }
+        assert_eq!(GOOD.overlays("root").len(), 1);
     }
 }
