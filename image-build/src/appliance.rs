@@ -20,6 +20,7 @@ pub(crate) struct Appliance {
 pub(crate) struct Packages {
     pub(crate) root: Vec<String>,
     pub(crate) boot: Vec<String>,
+    pub(crate) busybox_links: Vec<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -34,6 +35,7 @@ pub(crate) struct Units {
     pub(crate) enable: Vec<String>,
     pub(crate) mask: Vec<String>,
     pub(crate) generators: Vec<String>,
+    pub(crate) tmpfiles: Vec<String>,
     pub(crate) udev_rules: Vec<String>,
 }
 

@@ -101,7 +101,7 @@ mod tests {
         let production = slot_args(&profile(), "steadfast.verity=1", Variant::Production);
         assert_eq!(
             production,
-            "console=ttyAMA0,115200 steadfast.verity=1 panic=5 quiet printk.devkmsg=on"
+            "console=ttyAMA0,115200 steadfast.verity=1 panic=5 kpti=off quiet printk.devkmsg=on"
         );
         let development = slot_args(&profile(), "steadfast.verity=1", Variant::Development);
         assert!(development.contains("loglevel=6") && !development.contains("quiet"));

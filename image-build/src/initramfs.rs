@@ -104,7 +104,7 @@ fn archive(tree: &Path, out: &Path) -> Result<()> {
         .within(tree)
         .input(names)
         .run()?;
-    let packed = Tool::new("zstd").args(["-19", "--quiet", "--stdout"]).input(cpio).run()?;
+    let packed = Tool::new("zstd").args(["-12", "--quiet", "--stdout"]).input(cpio).run()?;
     fs::write(out, packed).with_context(|| format!("{} was not written", out.display()))
 }
 

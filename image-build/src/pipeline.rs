@@ -189,6 +189,7 @@ impl Job<'_> {
         let values = board_values(&self.profile);
         root.overlay(&own.join("rootfs"), &values)?;
         root.settle(self.epoch)?;
+        root.busybox_links(&self.appliance.packages.busybox_links)?;
         let mut more = Vec::new();
         if self.profile.network.is_some() {
             root.overlay(&own.join("rootfs-fixed-address"), &values)?;

@@ -205,6 +205,7 @@ impl Root {
             "etc/systemd/system-generators",
             &units.generators,
         )?;
+        self.mask_others("usr/lib/tmpfiles.d", "etc/tmpfiles.d", &units.tmpfiles)?;
         self.mask_others("usr/lib/udev/rules.d", "etc/udev/rules.d", &units.udev_rules)?;
         self.link(
             "/usr/lib/systemd/system/multi-user.target",
@@ -222,6 +223,16 @@ impl Root {
             .args(&units.enable)
             .run()
             .map(drop)
+    }
+
+    /// Makes busybox stand in for tools that are not there.
+    pub(crate) fn busybox_links(&self, names: &[String]) -> Result<()> {
+        for name in names {
+            if !self.0.join("usr/bin").join(name).exists() {
+                self.link("busybox", &format!("usr/bin/{name}"))?;
+            }
+        }
+        Ok(())
     }
 
     fn mask_others(&self, from: &str, at: &str, kept: &[String]) -> Result<()> {
