@@ -57,7 +57,7 @@ impl FetchPort {
         FetchPort { http, limits, backoff }
     }
 
-    async fn look(&self, source: &str) -> Result<(), Failure> {
+    async fn look(&self, source: &str) -> Result<(), Missed> {
         let first = match source.split_once("://") {
             _ if source.starts_with('/') => self.file(source).await?,
             Some((scheme, _)) if is_http(scheme) => self.server(source).await?,
@@ -68,12 +68,15 @@ impl FetchPort {
         };
         match first == MAGIC {
             true => Ok(()),
-            false => Err(Failure::new(Cause::Damaged, format_args!("{source} is not a bundle"))),
+            false => Err(Box::new(Failure::new(
+                Cause::Damaged,
+                format_args!("{source} is not a bundle"),
+            ))),
         }
     }
 
     /// The first bytes of a file. A medium that stopped answering is given up.
-    async fn file(&self, path: &str) -> Result<Vec<u8>, Failure> {
+    async fn file(&self, path: &str) -> Result<Vec<u8>, Missed> {
         let unreadable =
             |error: io::Error| none(format_args!("{path} cannot be read: {}", in_words(&error)));
         let read = async {
@@ -96,7 +99,7 @@ impl FetchPort {
     }
 
     /// The first bytes of what a server has, wherever it sends us.
-    async fn server(&self, source: &str) -> Result<Vec<u8>, Failure> {
+    async fn server(&self, source: &str) -> Result<Vec<u8>, Missed> {
         let unusable = |error: UrlError| none(format_args!("{source}: {error}"));
         let mut url = Url::parse(source).map_err(unusable)?;
         for _ in 0..=REDIRECTS {
@@ -118,7 +121,7 @@ impl FetchPort {
     }
 
     /// What an answer means.
-    fn answer(&self, url: &Url, asked: Result<Answer, HttpError>) -> Result<Found, Failure> {
+    fn answer(&self, url: &Url, asked: Result<Answer, HttpError>) -> Result<Found, Missed> {
         let host = url.authority();
         let answer = asked.map_err(|error| network(format_args!("{}", in_words(&error))))?;
         match answer.status {
@@ -137,6 +140,9 @@ impl FetchPort {
     }
 }
 
+/// Why there is no bundle; boxed, because it is large and rare.
+type Missed = Box<Failure>;
+
 /// What a server gave.
 enum Found {
     First(Vec<u8>),
@@ -152,7 +158,7 @@ impl Port for FetchPort {
         if let Err(failure) = &looked {
             tracing::info!(source = %offer.source, attempt, %failure, "no bundle");
         }
-        Event::Fetched(looked)
+        Event::Fetched(looked.map_err(|missed| *missed))
     }
 }
 
@@ -160,10 +166,10 @@ fn is_http(scheme: &str) -> bool {
     ["http", "https"].iter().any(|known| scheme.eq_ignore_ascii_case(known))
 }
 
-fn none(evidence: std::fmt::Arguments<'_>) -> Failure {
-    Failure::new(Cause::Source, evidence)
+fn none(evidence: std::fmt::Arguments<'_>) -> Missed {
+    Box::new(Failure::new(Cause::Source, evidence))
 }
 
-fn network(evidence: std::fmt::Arguments<'_>) -> Failure {
-    Failure::new(Cause::Network, evidence)
+fn network(evidence: std::fmt::Arguments<'_>) -> Missed {
+    Box::new(Failure::new(Cause::Network, evidence))
 }

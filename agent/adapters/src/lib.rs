@@ -10,6 +10,7 @@ pub mod fetch;
 pub mod http;
 pub mod ledger_file;
 pub mod rauc;
+pub mod service_manager;
 pub mod system;
 pub mod watchdog;
 

@@ -4,6 +4,7 @@ use rauc_bindings::{
     Access, BundleInfo, Error, FailureKind, InspectArgs, InstallArgs, Installer, Limits,
 };
 use std::path::PathBuf;
+use std::time::Duration;
 use steadfast_core::{
     Bundle, Cause, Digest, Event, Failure, Inspected, Offer, Port, Slot, VerifiedBundle, Version,
 };
@@ -38,13 +39,14 @@ pub struct Rauc {
 }
 
 impl Rauc {
-    /// RAUC with these limits; `tls_ca` is a PEM file of authorities for https, or RAUC's default.
+    /// RAUC that may report nothing for `stall` while it installs; `tls_ca` is a PEM file of
+    /// authorities for https, or RAUC's default.
     pub fn new(
-        limits: Limits,
+        stall: Duration,
         tls_ca: Option<PathBuf>,
         progress: watch::Sender<Progress>,
     ) -> Rauc {
-        Rauc { limits, tls_ca, progress }
+        Rauc { limits: Limits { stall, ..Limits::default() }, tls_ca, progress }
     }
 
     async fn installer(&self) -> Result<Installer, Error> {

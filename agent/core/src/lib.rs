@@ -10,6 +10,7 @@
 //! Always true: no clock, no randomness, no file, no socket and no allocator in this crate, so the
 //! same event takes the same node to the same place, on the node and in every test.
 #![no_std]
+#![allow(clippy::large_enum_variant, reason = "there is no allocator to box with")]
 
 pub mod boot_env;
 mod cause;

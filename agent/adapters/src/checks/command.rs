@@ -167,4 +167,11 @@ mod tests {
         assert_eq!(after(&["one\ntw", "o"]), "exit 1: two");
         assert_eq!(after(&[" \n"]), "exit 1");
     }
+
+    #[test]
+    fn a_line_without_end_takes_no_more_than_its_evidence() {
+        let mut last = LastLine::default();
+        (0..1000).for_each(|_| last.hear(&[b'x'; 4096]));
+        assert_eq!(last.begun.len(), Text::new().capacity());
+    }
 }

@@ -7,7 +7,6 @@ use super::report::Reporter;
 use super::route::{Router, serve};
 use super::{AgentError, Paths};
 use crate::protocol::{Request, Response};
-use sd_notify::NotifyState;
 use std::io::Write;
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -17,6 +16,7 @@ use steadfast_adapters::fetch::{self, Backoff, FetchPort};
 use steadfast_adapters::http::Client;
 use steadfast_adapters::ledger_file::{Kept, LedgerFile, sha256};
 use steadfast_adapters::rauc::Rauc;
+use steadfast_adapters::service_manager;
 use steadfast_adapters::system::{System, boot_id};
 use steadfast_adapters::watchdog::{LastReset, Watchdog};
 use steadfast_core::ledger::Stamp;
@@ -44,7 +44,7 @@ pub async fn live(paths: &Paths, config: Config, board: Board) -> Result<(), Age
     control::listen(&paths.socket, asks, changes)?;
     let mut tick = interval(watchdog::period(life.deadline));
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    life.notify(&[NotifyState::Ready]);
+    service_manager::ready();
     loop {
         tokio::select! {
             event = next(&mut events) => life.turn(event)?,
@@ -133,12 +133,7 @@ impl Life {
         {
             tracing::error!(%error, "the hardware watchdog could not be fed");
         }
-        self.notify(&[NotifyState::Watchdog]);
-    }
-
-    fn notify(&self, states: &[NotifyState<'_>]) {
-        // Not being run by systemd is no error.
-        let _ = sd_notify::notify(states);
+        service_manager::turned(proof);
     }
 
     /// The event that tells the core how the agent came up.
@@ -227,7 +222,7 @@ impl Life {
         let opened = std::fs::File::options().write(true).open("/dev/kmsg");
         // A console that cannot be written changes nothing.
         let _ = opened.and_then(|mut file| file.write_all(line.as_bytes()));
-        self.notify(&[NotifyState::Status(state)]);
+        service_manager::status(state);
     }
 }
 
@@ -266,14 +261,13 @@ fn wire(
     let rule =
         gate::Rule { soak: millis(config.gate.soak_s), deadline: millis(config.gate.deadline_s) };
     let stall = Duration::from_secs(config.limits.stall_s.into());
-    let limits = rauc_bindings::Limits { stall, ..Default::default() };
     let tls_ca = config.streaming.tls_ca.clone();
     let boot = boot_id(Path::new(BOOT_ID)).map_err(AgentError::Start)?;
     let http = tls_ca.clone().map_or_else(Client::default, Client::new);
     let fetch = FetchPort::new(http.clone(), fetch::LIMITS, Backoff::new(boot));
     let router = Router {
         fetch: serve(fetch, heard.clone()),
-        rauc: serve(Rauc::new(limits, tls_ca, progress), heard.clone()),
+        rauc: serve(Rauc::new(stall, tls_ca, progress), heard.clone()),
         boot: serve(board.store.clone(), heard.clone()),
         checks: serve(ChecksPort::new(checks, rule, http, watched), heard.clone()),
         system: serve(System, heard),

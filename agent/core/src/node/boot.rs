@@ -1,0 +1,145 @@
+//! What a start of the agent changes: it was restarted, or the machine was switched on.
+//!
+//! ```text
+//! same boot id ──▶ agent_restarted    a trial bears a few
+//! new boot id ───▶ switched_on ─┬─ the slot on trial ──▶ Probation, or Condemning with evidence
+//!                               └─ the other one ──────▶ Settling, or Condemning what fell back
+//! ```
+
+use super::{Committed, Node, Outcome, Pending, Policy};
+use crate::cause::{Cause, Failure};
+use crate::event::{At, Boot, OtherSlot};
+use crate::names::{Trial, Why};
+use crate::update::Update;
+
+impl Node {
+    pub(super) fn booted(mut self, update: Update, boot: Boot, policy: &Policy) -> Node {
+        let same_boot = boot.id == self.boot;
+        self.booted = boot.slot;
+        self.boot = boot.id;
+        self.running = Some(boot.version.clone());
+        if same_boot {
+            return self.agent_restarted(update, boot, policy);
+        }
+        self.doubt = None;
+        self.switched_on(update, boot, policy)
+    }
+
+    /// The agent ended and was started again; the system went on.
+    fn agent_restarted(self, update: Update, boot: Boot, policy: &Policy) -> Node {
+        match update {
+            Update::Probation { trial, restarts } if restarts >= policy.restarts => {
+                let failure = boot.evidence.unwrap_or_else(|| {
+                    Failure::new(Cause::AgentCrashed, format_args!("{} restarts", restarts + 1))
+                });
+                self.to(Update::Condemning { trial, failure })
+            }
+            Update::Probation { trial, restarts } => {
+                self.to(Update::Probation { trial, restarts: restarts + 1 })
+            }
+            update => self.to(update),
+        }
+    }
+
+    /// The machine started, as it was asked to or not.
+    fn switched_on(mut self, update: Update, boot: Boot, policy: &Policy) -> Node {
+        use Update as U;
+        match update {
+            U::Idle | U::Settling { .. } => self.settling(boot.evidence),
+            U::Committing { trial, .. } if trial.why == Why::Restart => {
+                self.settling(boot.evidence)
+            }
+            U::Fetching { offer, .. } | U::Verifying { offer, .. } => {
+                self.pending = Pending::Offer(offer);
+                self.settling(boot.evidence)
+            }
+            U::Installing { bundle, target, .. } if target == boot.slot => {
+                let failure = Failure::new(Cause::Write, format_args!("it was half-written"));
+                self.to(U::Condemning { trial: bundle.trial(target), failure })
+            }
+            U::Installing { offer, .. } => {
+                self.pending = Pending::Offer(offer);
+                self.settling(boot.evidence)
+            }
+            U::Ready { trial } | U::Activating { trial } | U::Rebooting { trial }
+                if trial.slot == boot.slot =>
+            {
+                self.to(U::Probation { trial, restarts: 0 })
+            }
+            U::Ready { trial } => {
+                self.pending = Pending::Ready(trial, At::Window);
+                self.settling(boot.evidence)
+            }
+            U::Activating { trial } if boot.other != OtherSlot::Tried => {
+                self.pending = Pending::Ready(trial, At::Now);
+                self.settling(boot.evidence)
+            }
+            U::Probation { trial, restarts } if trial.slot == boot.slot => {
+                self.tried_again(trial, restarts, boot.evidence, policy)
+            }
+            U::Committing { trial, .. } if trial.slot == boot.slot => {
+                self.to(U::Probation { trial, restarts: 0 })
+            }
+            U::Activating { trial }
+            | U::Rebooting { trial }
+            | U::Probation { trial, .. }
+            | U::Committing { trial, .. } => {
+                let failure = fell_back(boot.evidence, boot.other);
+                self.to(U::Condemning { trial, failure })
+            }
+            U::Condemning { trial, failure } => self.to(U::Condemning { trial, failure }),
+            U::Returning { trial, failure } if trial.slot == boot.slot => {
+                self.to(U::Condemning { trial, failure })
+            }
+            U::Returning { trial, failure } => self.returned(trial, failure),
+        }
+    }
+
+    /// An ordinary boot; or the committed slot could not start and the other one did.
+    fn settling(mut self, evidence: Option<Failure>) -> Node {
+        if let Pending::Ready(trial, _) = &self.pending
+            && trial.slot == self.booted
+        {
+            let trial = trial.clone();
+            self.pending = Pending::Nothing;
+            return self.to(Update::Probation { trial, restarts: 0 });
+        }
+        let left = self.committed.clone().filter(|committed| committed.slot != self.booted);
+        if let Some(Committed { slot, version, .. }) = left {
+            let failure = fell_back(evidence, OtherSlot::Tried);
+            self = self.ended(Some(version), slot, Outcome::Returned, Some(failure));
+        }
+        let trial = self.as_it_runs();
+        self.to(Update::Settling { trial })
+    }
+
+    /// The new slot started once more before it was judged.
+    fn tried_again(
+        self,
+        trial: Trial,
+        restarts: u8,
+        evidence: Option<Failure>,
+        policy: &Policy,
+    ) -> Node {
+        let failure = match evidence {
+            Some(failure) => failure,
+            None if restarts < policy.restarts => {
+                return self.to(Update::Probation { trial, restarts: restarts + 1 });
+            }
+            None => Failure::new(Cause::Power, format_args!("{} restarts", restarts + 1)),
+        };
+        self.to(Update::Condemning { trial, failure })
+    }
+}
+
+/// Why the new slot did not stay: what the last end left behind, or that its attempts ran out.
+fn fell_back(evidence: Option<Failure>, other: OtherSlot) -> Failure {
+    evidence.unwrap_or_else(|| match other {
+        OtherSlot::Untried => {
+            Failure::new(Cause::Write, format_args!("the slot was activated and never tried"))
+        }
+        OtherSlot::Tried | OtherSlot::Bad => {
+            Failure::new(Cause::Attempts, format_args!("the agent never started in the slot"))
+        }
+    })
+}

@@ -1,0 +1,283 @@
+//! What each event changes.
+
+use super::{Committed, Ending, Node, Outcome, Pending, Policy};
+use crate::cause::{Cause, Failure};
+use crate::event::{At, Event, Inspected, Offer, Verdict};
+use crate::names::{Digest, Slot, Trial, VerifiedBundle, Why};
+use crate::update::Update;
+use crate::version::Version;
+
+impl Node {
+    /// The node after `event`. An event that is not waited for changes nothing.
+    pub fn next(mut self, event: Event, policy: &Policy) -> Node {
+        use {Event as E, Update as U, Verdict::*};
+        if !self.waits_for(&event) {
+            return self;
+        }
+        let update = core::mem::replace(&mut self.update, U::Idle);
+        match (update, event) {
+            (update, E::Booted(boot)) => self.booted(update, boot, policy),
+            (_, E::Announced(offer)) => self.to(U::Fetching { offer, attempt: 1 }),
+            (U::Fetching { offer, attempt }, E::Fetched(Ok(()))) => {
+                self.to(U::Verifying { offer, attempt })
+            }
+            (U::Verifying { offer, attempt }, E::Verified(Ok(found))) => {
+                self.verified(offer, attempt, found, policy)
+            }
+            (U::Fetching { offer, attempt }, E::Fetched(Err(failure)))
+            | (U::Verifying { offer, attempt }, E::Verified(Err(failure))) => {
+                self.not_had(offer, attempt, failure, policy)
+            }
+            (U::Installing { offer, bundle, target, .. }, E::Installed(Ok(()))) => {
+                self.installed(offer.at, bundle, target)
+            }
+            (U::Installing { offer, attempt, bundle, target }, E::Installed(Err(failure))) => {
+                match failure.cause.passes() && attempt < policy.fetch_attempts {
+                    true => self.to(U::Fetching { offer, attempt: attempt + 1 }),
+                    false => {
+                        let version = Some(bundle.0.version);
+                        self.ended(version, target, Outcome::Failed, Some(failure))
+                    }
+                }
+            }
+            (U::Ready { trial }, E::WindowOpened) => self.to(U::Activating { trial }),
+            (U::Activating { trial }, E::Activated(Ok(()))) => self.to(U::Rebooting { trial }),
+            (U::Activating { trial }, E::Activated(Err(failure))) => {
+                self.ended(Some(trial.version), trial.slot, Outcome::Failed, Some(failure))
+            }
+            (U::Probation { trial, .. }, E::Judged(Healthy) | E::Confirmed) => {
+                self.to(U::Committing { trial, attempt: 1 })
+            }
+            (U::Probation { trial, .. }, E::Judged(Unhealthy(failure))) => {
+                self.to(U::Condemning { trial, failure })
+            }
+            (U::Probation { trial, .. }, E::RollbackAsked) => {
+                let failure = Failure::new(Cause::Operator, format_args!("rollback"));
+                self.to(U::Condemning { trial, failure })
+            }
+            (U::Settling { trial }, E::Judged(Healthy) | E::Confirmed) => {
+                self.doubt = None;
+                self.to(U::Committing { trial, attempt: 1 })
+            }
+            (U::Settling { trial }, E::Judged(Unhealthy(failure))) => self.doubted(trial, failure),
+            (U::Idle, E::Confirmed) => {
+                let trial = self.as_it_runs();
+                self.doubt = None;
+                self.to(U::Committing { trial, attempt: 1 })
+            }
+            (U::Idle, E::RollbackAsked) => self.rolled_back(),
+            (U::Committing { trial, .. }, E::Committed(Ok(()))) => self.kept(trial),
+            (U::Committing { trial, attempt }, E::Committed(Err(failure))) => {
+                self.not_kept(trial, attempt, failure, policy)
+            }
+            (U::Condemning { trial, failure }, E::Condemned(_)) => self.condemned(trial, failure),
+            // `waits_for` lets nothing else through.
+            (update, _) => self.to(update),
+        }
+    }
+
+    /// Whether the state waits for this event.
+    fn waits_for(&self, event: &Event) -> bool {
+        use {Event as E, Update as U};
+        match event {
+            E::Booted(_) => true,
+            E::Ticked => false,
+            E::Announced(_) => self.admits_update().is_ok(),
+            E::Confirmed => self.admits_confirm().is_ok(),
+            E::RollbackAsked => self.admits_rollback().is_ok(),
+            E::Fetched(_) => matches!(self.update, U::Fetching { .. }),
+            E::Verified(_) => matches!(self.update, U::Verifying { .. }),
+            E::Installed(_) => matches!(self.update, U::Installing { .. }),
+            E::WindowOpened => matches!(self.update, U::Ready { .. }),
+            E::Activated(_) => matches!(self.update, U::Activating { .. }),
+            E::Judged(_) => matches!(self.update, U::Probation { .. } | U::Settling { .. }),
+            E::Committed(_) => matches!(self.update, U::Committing { .. }),
+            E::Condemned(_) => matches!(self.update, U::Condemning { .. }),
+        }
+    }
+
+    pub(super) fn to(mut self, update: Update) -> Node {
+        self.update = update;
+        self
+    }
+
+    pub(super) fn ended(
+        mut self,
+        version: Option<Version>,
+        slot: Slot,
+        outcome: Outcome,
+        failure: Option<Failure>,
+    ) -> Node {
+        self.last = Some(Ending { version, slot, outcome, failure });
+        self.endings = self.endings.wrapping_add(1);
+        self.to(Update::Idle)
+    }
+
+    /// The running slot, as an ordinary boot tries it.
+    pub(super) fn as_it_runs(&self) -> Trial {
+        let version = self.running.clone().expect("the first event is Booted, which names it");
+        let known = self.committed.as_ref().filter(|it| it.slot == self.booted);
+        let digest = known.filter(|it| it.version == version).and_then(|it| it.digest);
+        Trial { version, digest, slot: self.booted, why: Why::Restart }
+    }
+
+    /// A bundle could not be had, or is not good.
+    fn not_had(self, offer: Offer, attempt: u8, failure: Failure, policy: &Policy) -> Node {
+        if failure.cause.passes() && attempt < policy.fetch_attempts {
+            return self.to(Update::Fetching { offer, attempt: attempt + 1 });
+        }
+        let slot = self.booted.other();
+        self.ended(None, slot, Outcome::Refused, Some(failure))
+    }
+
+    /// The signature holds: is it for us, new enough, small enough, and not known to be bad?
+    fn verified(mut self, offer: Offer, attempt: u8, found: Inspected, policy: &Policy) -> Node {
+        let target = self.booted.other();
+        let bundle = found.bundle.clone();
+        if let Some(failure) = self.objection(&found, policy) {
+            return self.ended(Some(bundle.version), target, Outcome::Refused, Some(failure));
+        }
+        let runs = self.committed.as_ref().and_then(|committed| committed.digest);
+        if runs == Some(bundle.digest) {
+            let slot = self.booted;
+            return self.ended(Some(bundle.version), slot, Outcome::Committed, None);
+        }
+        self.previous = None;
+        let bundle = VerifiedBundle(bundle);
+        self.to(Update::Installing { offer, attempt, bundle, target })
+    }
+
+    fn objection(&self, found: &Inspected, policy: &Policy) -> Option<Failure> {
+        let Inspected { bundle, compatible, root_size } = found;
+        if *compatible != policy.compatible {
+            let ours = &policy.compatible;
+            let evidence = format_args!("it is for {compatible}, this is {ours}");
+            return Some(Failure::new(Cause::Compatible, evidence));
+        }
+        if self.refused.contains(&bundle.digest) {
+            let evidence = format_args!("digest {}", bundle.digest);
+            return Some(Failure::new(Cause::Refused, evidence));
+        }
+        if let Some(floor) = self.floor.as_ref().filter(|floor| bundle.version < **floor) {
+            let evidence = format_args!("{} is below {floor}", bundle.version);
+            return Some(Failure::new(Cause::Floor, evidence));
+        }
+        (*root_size > policy.room).then(|| {
+            let evidence = format_args!("{root_size} bytes do not fit in {}", policy.room);
+            Failure::new(Cause::Space, evidence)
+        })
+    }
+
+    fn installed(self, at: At, bundle: VerifiedBundle, slot: Slot) -> Node {
+        let trial = bundle.trial(slot);
+        self.to(match at {
+            At::Now => Update::Activating { trial },
+            At::Window => Update::Ready { trial },
+        })
+    }
+
+    fn rolled_back(self) -> Node {
+        let Some(Committed { slot, version, digest }) = self.previous.clone() else {
+            return self;
+        };
+        self.to(Update::Activating { trial: Trial { version, digest, slot, why: Why::Rollback } })
+    }
+
+    /// An ordinary boot whose gate said no. A slot that was committed stays so: what happened since
+    /// is not the update's doing, and its boot attempts must not run out. Any other stays as it is.
+    fn doubted(mut self, trial: Trial, failure: Failure) -> Node {
+        self.doubt = Some(failure.clone());
+        if self.runs_committed() {
+            return self.to(Update::Committing { trial, attempt: 1 });
+        }
+        self.without_pending(failure)
+    }
+
+    /// Idle, and what waited for the running slot to settle ends here.
+    fn without_pending(mut self, failure: Failure) -> Node {
+        match core::mem::replace(&mut self.pending, Pending::Nothing) {
+            Pending::Nothing => self.to(Update::Idle),
+            Pending::Offer(_) => {
+                let slot = self.booted.other();
+                self.ended(None, slot, Outcome::Failed, Some(failure))
+            }
+            Pending::Ready(trial, _) => {
+                self.ended(Some(trial.version), trial.slot, Outcome::Failed, Some(failure))
+            }
+        }
+    }
+
+    /// The boot store keeps the slot.
+    fn kept(mut self, trial: Trial) -> Node {
+        let Trial { version, digest, slot, why } = trial;
+        let now = Committed { slot, version: version.clone(), digest };
+        let before = self.committed.replace(now);
+        let elsewhere = before.filter(|before| before.slot != slot);
+        if why != Why::Restart {
+            self.previous = elsewhere;
+            self.floor = Some(version.clone());
+            return self.ended(Some(version), slot, Outcome::Committed, None);
+        }
+        if elsewhere.is_some() {
+            self.previous = None;
+        }
+        self.floor.get_or_insert(version);
+        match core::mem::replace(&mut self.pending, Pending::Nothing) {
+            Pending::Nothing => self.to(Update::Idle),
+            Pending::Offer(offer) => self.to(Update::Fetching { offer, attempt: 1 }),
+            Pending::Ready(trial, At::Window) => self.to(Update::Ready { trial }),
+            Pending::Ready(trial, At::Now) => self.to(Update::Activating { trial }),
+        }
+    }
+
+    /// The boot store could not be written. A new system is given up; an old one goes on, in doubt.
+    fn not_kept(mut self, trial: Trial, attempt: u8, failure: Failure, policy: &Policy) -> Node {
+        if attempt < policy.commit_attempts {
+            return self.to(Update::Committing { trial, attempt: attempt + 1 });
+        }
+        if trial.why != Why::Restart {
+            return self.to(Update::Condemning { trial, failure });
+        }
+        self.doubt = Some(failure.clone());
+        self.without_pending(failure)
+    }
+
+    /// The slot is avoided from now on; or it could not be, and its attempts will run out.
+    fn condemned(mut self, trial: Trial, failure: Failure) -> Node {
+        if let (Why::Update, Some(digest)) = (trial.why, trial.digest) {
+            self.refuse(digest);
+        }
+        if self.previous.as_ref().is_some_and(|previous| previous.slot == trial.slot) {
+            self.previous = None;
+        }
+        if trial.slot == self.booted {
+            return self.to(Update::Returning { trial, failure });
+        }
+        self.returned(trial, failure)
+    }
+
+    pub(super) fn returned(self, trial: Trial, failure: Failure) -> Node {
+        let Trial { version, slot, .. } = trial;
+        let node = self.ended(Some(version), slot, Outcome::Returned, Some(failure));
+        let trial = node.as_it_runs();
+        node.to(Update::Settling { trial })
+    }
+
+    fn refuse(&mut self, digest: Digest) {
+        if self.refused.contains(&digest) {
+            return;
+        }
+        if self.refused.is_full() {
+            self.refused.remove(0);
+        }
+        self.refused.push(digest).expect("one was removed when it was full");
+    }
+}
+
+impl VerifiedBundle {
+    pub(super) fn trial(self, slot: Slot) -> Trial {
+        let VerifiedBundle(bundle) = self;
+        let digest = Some(bundle.digest);
+        Trial { version: bundle.version, digest, slot, why: Why::Update }
+    }
+}
