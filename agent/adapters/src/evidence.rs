@@ -60,8 +60,8 @@ impl Evidence {
     }
 
     fn panic(&self) -> Option<Failure> {
-        let texts = self.records().into_iter().filter_map(|path| fs::read(path).ok());
-        let record = texts.last()?;
+        let newest_first = self.records().into_iter().rev();
+        let record = newest_first.filter_map(|path| fs::read(path).ok()).next()?;
         let text = String::from_utf8_lossy(&record);
         let line = text.lines().find(|line| line.contains("Kernel panic"));
         let line = line.or_else(|| text.lines().find(|line| line.contains("Oops")))?;
