@@ -290,7 +290,7 @@ pub(crate) fn board_values(profile: &Profile) -> Values {
         .with("boot_deadline_s", profile.watchdog.boot_deadline_s)
         .with("reboot_watchdog_s", profile.watchdog.boot_deadline_s)
         .with("watchdog_device", &profile.watchdog.device)
-        .with("watchdog_service_s", 2 * profile.watchdog.deadline_s);
+        .with("watchdog_service_s", 3 * profile.watchdog.deadline_s / 4);
     if let Some(network) = &profile.network {
         values = values
             .with("interface", &network.interface)
