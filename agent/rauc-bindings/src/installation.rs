@@ -31,7 +31,7 @@ use crate::{
 const QUEUE: usize = 1024;
 
 /// What RAUC reports while it installs (property `Progress`; "Processing Progress Data" in
-/// `docs/integration.rst`).
+/// `docs/using.rst`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Progress {
     /// 0 to 100 over the whole installation. A failed one ends at 100 too.
