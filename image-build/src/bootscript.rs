@@ -115,7 +115,7 @@ mod tests {
             "setexpr sf_block1 ${sf_start} + 400",
             "env import -c ${sf_a} 0x1000 SEQ BOOT_ORDER",
             "setenv BOOT_A_LEFT 3\n",
-            "-gt 8 && setenv BOOT_A_LEFT 8",
+            "-gt 8; then setenv BOOT_A_LEFT 8; fi",
             "test 0x${REARMS} -lt 3;",
             "setenv sf_boot boot_b; setenv sf_root rootfs_b",
             "ramoops@70000000 reg <0x0 0x70000000 0x0 0x100000>",
