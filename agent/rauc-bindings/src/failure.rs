@@ -219,3 +219,104 @@ const RULES: &[(FailureKind, &[&str])] = {
         (K::Node, &["Permission denied"]),
     ]
 };
+
+#[cfg(test)]
+mod tests {
+    use super::{FailureKind as K, *};
+
+    /// Texts that RAUC 1.13 has in its sources but that are hard to provoke; the others are
+    /// provoked against a running RAUC in this workspace's contract tests.
+    const TEXTS: &[(FailureKind, &str)] = &[
+        (
+            K::Signature(SignatureFault::Revoked),
+            "signature verification failed: Verify error: certificate revoked",
+        ),
+        (
+            K::Signature(SignatureFault::Other),
+            "signature verification failed: Verify error: unsuitable certificate purpose",
+        ),
+        (K::Signature(SignatureFault::Other), "No keyring file or directory provided"),
+        (
+            K::Damaged,
+            "Failed mounting bundle: Check dm-verity device failed between 0 and 65536 bytes with \
+             error: Input/output error",
+        ),
+        (K::Damaged, "Failed mounting bundle: failed to mount bundle: Invalid argument"),
+        (
+            K::Damaged,
+            "Installation error: Failed updating slot rootfs.1: Failed to copy data: Error reading \
+             from file: Input/output error",
+        ),
+        (K::Damaged, "Installation error: Source image '/mnt/bundle/root.img' not found in bundle"),
+        (
+            K::TooLarge,
+            "Installation error: Failed updating slot rootfs.1: Failed to copy data: Error writing \
+             to file descriptor: No space left on device",
+        ),
+        (
+            K::Write,
+            "Installation error: Failed updating slot rootfs.1: Syncing content to disk failed: \
+             Input/output error",
+        ),
+        (K::Write, "Installation error: Destination device '/dev/mmcblk0p3' already mounted"),
+        (
+            K::BootChooser,
+            "Installation error: Failed marking slot rootfs.1 bootable: custom backend: exit 1",
+        ),
+        (K::Hook, "Bundle rejected: Hook returned: 'not today'"),
+        (K::Node, "Failed mounting bundle: Failed to create dm device: Device or resource busy"),
+        (
+            K::Node,
+            "Failed mounting bundle: failed to resolve 'nbd' netlink family - BLK_DEV_NBD not \
+             enabled in kernel?",
+        ),
+        (K::Node, "Could not determine target group"),
+        (K::Unknown, "the moon is in the wrong house"),
+    ];
+
+    #[test]
+    fn the_texts_of_raucs_sources_have_their_kinds() {
+        for (kind, text) in TEXTS {
+            let failure = BundleFailure::read("/data/release.raucb", (*text).into());
+            assert_eq!((failure.kind, failure.text.as_str()), (*kind, *text));
+        }
+    }
+
+    #[test]
+    fn a_read_error_of_a_streamed_bundle_is_the_networks() {
+        let text = "Failed mounting bundle: Check dm-verity device failed between 0 and 65536 \
+                    bytes with error: Input/output error";
+        let failure = BundleFailure::read("https://server/release.raucb", text.into());
+        assert_eq!(failure.kind, K::Network(NetworkFault::Lost));
+    }
+
+    #[test]
+    fn a_streaming_failure_is_read_before_anything_it_quotes() {
+        let source = "https://server/release.raucb";
+        let failed = |why| format!("Failed to stream bundle {source}: {why}");
+        for (why, kind) in [
+            (
+                "failed to configure streaming: SSL: unable to get local issuer certificate",
+                K::Network(NetworkFault::Other),
+            ),
+            ("unauthorized: unexpected HTTP error code 401", K::Network(NetworkFault::Status(401))),
+            (
+                "failed to prepare streaming subprocess: user nobody not found in user database",
+                K::Node,
+            ),
+        ] {
+            assert_eq!(BundleFailure::read(source, failed(why)).kind, kind, "{why}");
+        }
+    }
+
+    #[test]
+    fn a_bundles_name_decides_nothing() {
+        let source = "/data/certificate has expired.raucb";
+        let text = format!(
+            "Invalid bundle format: Failed to open bundle for reading: Error opening file \
+             {source}: No such file or directory"
+        );
+        let failure = BundleFailure::read(source, text.clone());
+        assert_eq!((failure.kind, failure.text), (K::NotFound, text));
+    }
+}
