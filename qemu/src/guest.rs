@@ -141,7 +141,9 @@ impl Guest {
 
     /// Waits until the node rests, and returns what it says then.
     pub(crate) fn rest(&mut self, limit: Duration) -> Result<Status> {
-        let said = self.run("steadfast status --watch --json", limit)?;
+        // Joins the start that the boot has queued: the agent answers from READY on.
+        let ask = "systemctl start steadfast.service && steadfast status --watch --json";
+        let said = self.run(ask, limit)?;
         let last = said.output.trim().lines().last().unwrap_or_default();
         serde_json::from_str(last).with_context(|| {
             format!(

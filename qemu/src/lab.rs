@@ -6,7 +6,7 @@
 //!
 //! Nothing is compiled once the first guest runs: a compiler beside a translated guest doubles every wait.
 
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -53,6 +53,20 @@ pub(crate) struct Lab {
     /// Fingerprint of the first disk's inputs.
     first: u64,
     show: Show,
+    /// Held as long as the lab is used: two labs would take each other's disks.
+    _lock: File,
+}
+
+/// Waits until no other lab works in this tree.
+fn lock() -> Result<File> {
+    let folder = places::lab();
+    fs::create_dir_all(&folder).with_context(|| format!("no folder {}", folder.display()))?;
+    let file = File::create(folder.join("lock"))?;
+    if file.try_lock().is_err() {
+        eprintln!("another lab works in this tree; waiting for its end");
+        file.lock().context("the lab's lock")?;
+    }
+    Ok(file)
 }
 
 impl Lab {
@@ -63,12 +77,13 @@ impl Lab {
         let qemu = profile.qemu.clone().with_context(|| {
             format!("{} has no [qemu] section: it is not emulated", path.display())
         })?;
+        let lock = lock()?;
         let builder = Builder::new(&profile, subject.agent.as_deref())?;
         let first = builder.build(&FIRST)?;
         for release in releases {
             builder.build(release)?;
         }
-        Ok(Self { profile, qemu, builder, first, show })
+        Ok(Self { profile, qemu, builder, first, show, _lock: lock })
     }
 
     /// The folder that a release was built into.

@@ -207,8 +207,10 @@ fn returned(stage: &mut Stage, before: &Before, release: &Variant, wanted: &str)
 
 fn ending(stage: &mut Stage, status: &Status, wanted: &str) {
     let found = status.update.last.as_ref().map_or("none".to_owned(), |last| last.summary());
-    if let Some(evidence) = status.update.last.as_ref().and_then(|last| last.evidence.as_ref()) {
-        stage.say(format!("the node says: {found} ({})", evidence.trim().replace('\n', " / ")));
+    let evidence = status.update.last.as_ref().and_then(|last| last.evidence.as_deref());
+    match evidence.map(str::trim).filter(|text| !text.is_empty()) {
+        Some(text) => stage.say(format!("the node says: {found} ({})", text.replace('\n', " / "))),
+        None => stage.say(format!("the node says: {found}")),
     }
     stage.claim("end of the update", found, wanted);
     stage.claim("ledger chain", &status.ledger.chain, "whole");
