@@ -13,7 +13,7 @@ use super::rauc_host::{
     RaucHost, Setup,
     bundles::{Recipe, image},
     impostor,
-    steps::{failure, held, install, slot, text, within},
+    steps::{copying, failure, held, install, slot, text, within},
 };
 
 #[tokio::test]
@@ -52,15 +52,7 @@ async fn an_installation_marks_the_target_bad_and_leaves_the_primary() {
 async fn a_service_that_dies_in_the_middle_has_vanished_and_the_primary_stays() {
     let mut host = RaucHost::start().await;
     let (_gate, _, mut installation) = held(&host).await;
-    within("copying", async {
-        loop {
-            let report = installation.next().await.expect("the gate is closed");
-            if report.expect("the gate is closed").message.starts_with("Copying image") {
-                return;
-            }
-        }
-    })
-    .await;
+    copying(&mut installation).await;
     host.signal_service("-KILL");
     let end = within("the end", installation.finish()).await;
     assert!(matches!(end, Err(Error::ServiceVanished)), "{end:?}");
@@ -122,7 +114,8 @@ async fn a_stopped_service_is_stalled_and_answers_nothing() {
     let short = Duration::from_millis(500);
     let limits = Limits { stall: short, ..Setup::default().limits };
     let host = RaucHost::start_with(Setup { limits, ..Setup::default() }).await;
-    let (_gate, _, installation) = held(&host).await;
+    let (_gate, _, mut installation) = held(&host).await;
+    copying(&mut installation).await;
     host.signal_service("-STOP");
     let end = within("the stall", installation.finish()).await;
     assert!(matches!(end, Err(Error::Stalled { .. })), "{end:?}");

@@ -61,7 +61,6 @@ impl Default for Setup {
 
 /// A node's worth of RAUC: two slots A (booted, primary) and B.
 pub(crate) struct RaucHost {
-    // Dropped in this order: the service, then the bus and the directory.
     service: Option<Group>,
     pub(crate) connection: Connection,
     pub(crate) installer: Installer,
@@ -121,6 +120,14 @@ impl RaucHost {
 
     pub(crate) fn read(&self, name: &str) -> Vec<u8> {
         fs::read(self.path(name)).expect("a file of this host")
+    }
+}
+
+impl Drop for RaucHost {
+    fn drop(&mut self) {
+        drop(self.service.take());
+        // A RAUC that is killed while it sets a loop device up leaves it behind.
+        tools::detach_loops(self.bus.dir());
     }
 }
 

@@ -77,3 +77,16 @@ pub(crate) async fn held(host: &RaucHost) -> (Gate, String, Installation) {
     let installation = host.installer.install(&source, InstallArgs::default()).await;
     (gate, source, installation.expect("RAUC is idle"))
 }
+
+/// Until the installation copies its image.
+pub(crate) async fn copying(installation: &mut Installation) {
+    within("copying", async {
+        loop {
+            let report = installation.next().await.expect("the gate is closed");
+            if report.expect("the gate is closed").message.starts_with("Copying image") {
+                return;
+            }
+        }
+    })
+    .await;
+}

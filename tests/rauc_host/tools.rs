@@ -103,6 +103,19 @@ fn unpacked_root() -> PathBuf {
     root.into()
 }
 
+/// Frees the loop devices over files in `dir`, as far as that can be done.
+pub(crate) fn detach_loops(dir: &Path) {
+    let list = ["--list", "--noheadings", "--output", "NAME,BACK-FILE"];
+    let Ok(output) = Command::new("losetup").args(list).output() else { return };
+    for line in String::from_utf8_lossy(&output.stdout).lines() {
+        if let Some((device, file)) = line.trim().split_once(' ')
+            && Path::new(file.trim()).starts_with(dir)
+        {
+            let _ = Command::new("losetup").args(["--detach", device]).status();
+        }
+    }
+}
+
 /// A block device of a given size, gone with its owner.
 pub(crate) struct Loop {
     device: PathBuf,
