@@ -35,6 +35,7 @@ struct Tools {
 pub(crate) struct Builder {
     board: String,
     out: PathBuf,
+    image_tool: PathBuf,
     /// The agent's binary.
     pub(crate) agent: PathBuf,
     /// Firmware for QEMU.
@@ -49,12 +50,16 @@ impl Builder {
             None => build_agent(profile.arch.rust_target())?,
         };
         step("build the image tool", cargo().args(["build", "--package", "steadfast-image"]))?;
-        let said = step("get the firmware", cargo().args(["image", "tools"]))?;
+        let image_tool = target_folder().join("debug/steadfast-image");
+        let said = step(
+            "get the firmware",
+            Command::new(&image_tool).args(["tools", "--board", &profile.name]),
+        )?;
         let tools: Tools =
-            serde_json::from_str(said.out.trim()).context("`cargo image tools` printed no JSON")?;
+            serde_json::from_str(said.out.trim()).context("the image tool printed no JSON")?;
         let out = places::lab();
         fs::create_dir_all(&out).with_context(|| format!("no folder {}", out.display()))?;
-        Ok(Self { board: profile.name.clone(), out, agent, firmware: tools.uboot })
+        Ok(Self { board: profile.name.clone(), out, agent, image_tool, firmware: tools.uboot })
     }
 
     /// Folder of a release.
@@ -88,8 +93,8 @@ impl Builder {
     }
 
     fn command(&self, variant: &Variant, folder: &Path) -> Result<Command> {
-        let mut command = cargo();
-        command.args(["image", "--board", &self.board, "--version", variant.version, "--dev"]);
+        let mut command = Command::new(&self.image_tool);
+        command.args(["--board", &self.board, "--version", variant.version, "--dev"]);
         command.arg("--out").arg(folder).arg("--agent").arg(&self.agent);
         if variant.product == Product::Bundle {
             command.arg("--bundle-only");

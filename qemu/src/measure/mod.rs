@@ -5,15 +5,18 @@
 //! power-on           ─► boot phases, agent_rss
 //! bad release        ─► verdict to old slot
 //! pairs of installs  ─► cost of the agent over bare rauc
+//! the agent, here    ─► idle processor time and wake-ups
 //! ```
 //!
 //! A figure that was not taken is `null` with its reason; nothing is estimated. Times are wall time in a
 //! translated guest: they compare with each other, not with a board.
 
+mod idle;
 mod install;
 mod phases;
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
@@ -82,12 +85,8 @@ pub(crate) fn run(subject: &Subject, form: Form) -> Result<bool> {
     power_on(&lab, &mut figures)?;
     verdict(&lab, &mut figures)?;
     install::measure(&lab, &mut figures)?;
-    for (name, unit) in [("idle_cpu", "percent of a core"), ("idle_wakeups", "a second")] {
-        figures.insert(
-            name,
-            Figure::not_taken(unit, "the agent does not run on the host by itself yet"),
-        );
-    }
+    let board = places::workspace().join(format!("hw-profiles/boards/{}.toml", subject.board));
+    idle::measure(&board, &lab.profile.boot.environment, &mut figures);
     print(&figures, form)?;
     Ok(figures.values().all(Figure::keeps_its_limit))
 }
@@ -96,6 +95,13 @@ fn sizes(lab: &Lab, figures: &mut Figures) -> Result<()> {
     let target = lab.profile.arch.rust_target();
     let size = binary_size(lab.agent())? as f64;
     figures.insert("binary_size", Figure::taken(size, "bytes", target).at_most(5_000_000.0));
+    let facts = fs::read_to_string(lab.folder(&variant::FIRST).join("release.json"))?;
+    let facts: serde_json::Value = serde_json::from_str(&facts)?;
+    // The hash tree follows the squashfs in the same file.
+    let blocks = facts["data_blocks"].as_f64().context("release.json has no data_blocks")?;
+    let limit = f64::from(lab.profile.limits.root_image_mib);
+    let root = blocks * 4096.0 / f64::from(1 << 20);
+    figures.insert("root_image", Figure::taken(root, "MiB", "squashfs, zstd").at_most(limit));
     Ok(())
 }
 
