@@ -91,16 +91,41 @@ impl Rauc {
 }
 
 /// Where `cargo image tools` keeps the unpacked Debian with RAUC 1.13.
+///
+/// nextest runs every test in a process of its own, so they tell each other within one run.
 fn unpacked_root() -> PathBuf {
-    let output = run(Command::new(env!("CARGO")).args(["image", "tools"]));
+    let Ok(run_id) = std::env::var("NEXTEST_RUN_ID") else { return asked_root() };
+    let note = Path::new(env!("CARGO_TARGET_TMPDIR")).join("rauc-root");
+    let noted = fs::read_to_string(&note).unwrap_or_default();
+    if let Some((of, root)) = noted.split_once('\n')
+        && of == run_id
+    {
+        return root.into();
+    }
+    let root = asked_root();
+    let fresh = note.with_extension(std::process::id().to_string());
+    fs::write(&fresh, format!("{run_id}\n{}", root.display()))
+        .and_then(|()| fs::rename(&fresh, &note))
+        .expect("cargo's own directory for tests is writable");
+    root
+}
+
+fn asked_root() -> PathBuf {
+    let output = Command::new(env!("CARGO"))
+        .args(["image", "tools"])
+        .output()
+        .unwrap_or_else(|error| missing("cargo", &error));
+    assert!(
+        output.status.success(),
+        "`cargo image tools` gave no RAUC 1.13; `cargo lab setup --yes` installs what it needs:\n{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     let tools: serde_json::Value =
         serde_json::from_slice(&output.stdout).expect("`cargo image tools` prints JSON");
-    let root = tools["rauc_root"].as_str().expect("`cargo image tools` names rauc_root");
-    assert!(
-        Path::new(root).join("usr/bin/rauc").exists(),
-        "{root} has no RAUC in it: remove it and run `cargo image tools`"
-    );
-    root.into()
+    let root = Path::new(tools["rauc_root"].as_str().expect("`cargo image tools` names rauc_root"));
+    let rauc = root.join("usr/bin/rauc");
+    assert!(rauc.exists(), "{} is missing: run `cargo image tools` again", rauc.display());
+    root.to_owned()
 }
 
 /// Frees the loop devices over files in `dir`, as far as that can be done.
