@@ -61,16 +61,24 @@ impl Guest {
 
     /// Waits until the shell of a boot of `slot` takes commands.
     /// `limit` is for all boots together: a release under trial may get several.
+    /// A commit of the other slot ends the wait with an error: the node will not come back.
     pub(crate) fn await_shell_in(&mut self, slot: &str, limit: Duration) -> Result<()> {
         let mut trying = None;
-        self.console.wait_marker(&format!("the shell in slot {slot}"), limit, |marker| {
-            match marker {
-                Marker::Slot { slot, .. } => trying = Some(slot),
-                Marker::Shell { .. } if trying.as_deref() == Some(slot) => return Some(()),
-                _ => {}
-            }
-            None
-        })?;
+        let came =
+            self.console.wait_marker(&format!("the shell in slot {slot}"), limit, |marker| {
+                match marker {
+                    Marker::Slot { slot, .. } => trying = Some(slot),
+                    Marker::Shell { .. } if trying.as_deref() == Some(slot) => return Some(true),
+                    Marker::State { state, slot: running, .. }
+                        if state == "committing" && running != slot =>
+                    {
+                        return Some(false);
+                    }
+                    _ => {}
+                }
+                None
+            })?;
+        ensure!(came, "the node committed the other slot instead of coming to slot {slot}");
         self.shell.greet(&mut self.console)
     }
 
