@@ -15,6 +15,7 @@ mod modules;
 mod pipeline;
 mod places;
 mod release;
+mod reproducible;
 mod root;
 mod spdx;
 mod template;
@@ -99,6 +100,9 @@ struct BuildArgs {
     /// Fetch the Debian packages again
     #[arg(long)]
     refresh: bool,
+    /// Build everything a second time and fail when a byte of the images or lists differs
+    #[arg(long)]
+    check_reproducible: bool,
     /// Print release.json on standard output
     #[arg(long)]
     json: bool,
@@ -123,9 +127,12 @@ fn run(cli: Cli) -> Result<()> {
         println!("{}", serde_json::to_string(&tools)?);
         return Ok(());
     }
-    let json = cli.build.json;
+    let (json, twice) = (cli.build.json, cli.build.check_reproducible);
     let order = order(cli.build)?;
     let release = pipeline::run(&order)?;
+    if twice {
+        reproducible::check(&order, &release)?;
+    }
     if json {
         println!("{}", serde_json::to_string_pretty(&release)?);
     } else {

@@ -109,7 +109,8 @@ pub(crate) fn run(order: &Order) -> Result<Release> {
     let kernel_files = boot_set.unpacked(describe_modules)?;
     steps.done("packages");
 
-    let mut job = Job { order, profile, appliance, signer, scratch: Scratch::new()?, epoch: 0 };
+    let mut job =
+        Job { order, profile, appliance, signer, scratch: Scratch::named("image")?, epoch: 0 };
     let root = job.root(&root_set, &kernel_files, &agent)?;
     steps.done("root");
     let images = job.scratch.join("bundle");

@@ -52,9 +52,9 @@ pub(crate) fn hold(folder: &Path) -> Result<File> {
 pub(crate) struct Scratch(PathBuf);
 
 impl Scratch {
-    /// A new, empty folder in the cache.
-    pub(crate) fn new() -> Result<Self> {
-        let path = cache().join("work").join(std::process::id().to_string());
+    /// A new, empty folder in the cache, for this process alone.
+    pub(crate) fn named(what: &str) -> Result<Self> {
+        let path = cache().join("work").join(format!("{what}-{}", std::process::id()));
         if path.exists() {
             fs::remove_dir_all(&path)?;
         }
