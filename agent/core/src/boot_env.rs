@@ -22,6 +22,10 @@ const CRC: Crc<u32> = Crc::<u32>::new(&CRC_32_ISO_HDLC);
 /// The size of one copy in bytes.
 pub const COPY_SIZE: usize = 4096;
 
+/// A copy with this sequence number or a higher one is not valid: U-Boot counts in 64 bits and the
+/// node in 32, and neither may ever be ahead of the other. Four thousand million writes are enough.
+const SEQUENCES: u32 = 0xf000_0000;
+
 /// The bytes of one copy.
 pub type CopyBytes = [u8; COPY_SIZE];
 
@@ -214,10 +218,9 @@ impl BootEnv {
         if CRC.checksum(rest).to_le_bytes() != sum {
             return Err(BootEnvError::Checksum);
         }
-        let number =
-            |name| variable(rest, name).and_then(|text| u32::from_str_radix(text, 16).ok());
+        let number = |name| variable(rest, name).and_then(hexadecimal);
         let small = |name| number(name).and_then(|it| u8::try_from(it).ok()).unwrap_or(0);
-        let sequence = number("SEQ").ok_or(BootEnvError::Sequence)?;
+        let sequence = number("SEQ").filter(|it| *it < SEQUENCES).ok_or(BootEnvError::Sequence)?;
         let mut order = heapless::Vec::new();
         let names = variable(rest, "BOOT_ORDER").unwrap_or("").split(' ');
         for slot in names.filter_map(Slot::from_name) {
@@ -228,6 +231,14 @@ impl BootEnv {
         let left = [small("BOOT_A_LEFT"), small("BOOT_B_LEFT")];
         Ok(BootEnv { sequence, order, left, rearms: small("REARMS") })
     }
+}
+
+/// A number as U-Boot's `setexpr` writes it: lower case, no sign, no leading zero.
+fn hexadecimal(text: &str) -> Option<u32> {
+    let plain = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+    let canonical = text == "0" || !text.starts_with('0');
+    let number = || u32::from_str_radix(text, 16).ok();
+    (canonical && text.bytes().all(plain)).then(number).flatten()
 }
 
 /// The value of a variable in `NAME=value\0 … \0`.
@@ -309,7 +320,7 @@ mod tests {
     proptest! {
         #[test]
         fn what_was_encoded_is_decoded(
-            sequence: u32, left: [u8; 2], rearms: u8, order in 0..5_usize
+            sequence in 0..SEQUENCES, left: [u8; 2], rearms: u8, order in 0..5_usize
         ) {
             use Slot::{A, B};
             let orders: [&[Slot]; 5] = [&[], &[A], &[B], &[A, B], &[B, A]];
@@ -347,6 +358,10 @@ mod tests {
         let env = bytes(b"SEQ=4\0BOOT_ORDER=X B B A;reset\0BOOT_B_LEFT=zz\0\0").expect("valid");
         assert_eq!((&env.order[..], env.left), (&[Slot::B][..], [0, 0]));
         assert_eq!(bytes(b"BOOT_ORDER=B A\0\0"), Err(BootEnvError::Sequence));
-        assert_eq!(bytes(b"SEQ=-1\0\0"), Err(BootEnvError::Sequence));
+        for text in
+            [&b"SEQ=-1\0\0"[..], b"SEQ=+5\0\0", b"SEQ=1F\0\0", b"SEQ=07\0\0", b"SEQ=f0000000\0\0"]
+        {
+            assert_eq!(bytes(text), Err(BootEnvError::Sequence), "{text:?}");
+        }
     }
 }

@@ -103,6 +103,12 @@ impl Cause {
         }
     }
 
+    /// Whether the release itself is to blame, so that its digest is refused from now on. Power and
+    /// a boot environment that cannot be written say nothing about what was installed.
+    pub fn blames_release(&self) -> bool {
+        !matches!(self, Cause::Power | Cause::Write | Cause::Space) && !self.passes()
+    }
+
     /// Whether trying again may help. What does not pass by itself is never tried again.
     pub fn passes(&self) -> bool {
         matches!(self, Cause::Network | Cause::Installer)

@@ -51,7 +51,7 @@ pub struct Entry {
     pub next: Node,
 }
 
-/// The last whole entry, and the digest of its frame.
+/// The last entry that is whole and understood, and the digest of the last whole frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Last {
     /// The entry.
@@ -79,30 +79,31 @@ pub fn encode<'b>(entry: &Entry, buffer: &'b mut [u8; MAX_FRAME]) -> Result<&'b 
     Ok(&buffer[..end + TAIL])
 }
 
-/// One frame as it stands in the ledger.
+/// One whole frame as it stands in the ledger.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Frame<'b> {
     /// Where it starts, in bytes.
     pub offset: usize,
     /// All its bytes.
     pub bytes: &'b [u8],
-    /// What it says.
-    pub entry: Entry,
+    /// What it says; `None` when another version of the agent wrote it in a way unknown to this one.
+    pub entry: Option<Entry>,
 }
 
-/// Reads the frame at the start of `bytes`.
-fn decode(bytes: &[u8]) -> Option<(&[u8], Entry)> {
-    let head = bytes.get(..HEAD)?;
-    if head[..2] != MAGIC || head[2] != FORMAT {
-        return None;
-    }
+/// Reads the whole frame at the start of `bytes`: its magic, length and checksum are right.
+fn whole(bytes: &[u8]) -> Option<&[u8]> {
+    let head = bytes.get(..HEAD).filter(|head| head[..2] == MAGIC)?;
     let end = HEAD + usize::from(u16::from_le_bytes([head[3], head[4]]));
     let sum = bytes.get(end..end + TAIL)?;
-    if CRC.checksum(&bytes[..end]).to_le_bytes() != sum {
-        return None;
+    (CRC.checksum(&bytes[..end]).to_le_bytes() == sum).then(|| &bytes[..end + TAIL])
+}
+
+/// What a whole frame says, if this version knows its format.
+fn understood(frame: &[u8]) -> Option<Entry> {
+    match frame[2] {
+        FORMAT => postcard::from_bytes(&frame[HEAD..frame.len() - TAIL]).ok(),
+        _ => None,
     }
-    let entry = postcard::from_bytes(&bytes[HEAD..end]).ok()?;
-    Some((&bytes[..end + TAIL], entry))
 }
 
 /// The whole frames in `bytes`, in order; what lies between them is passed over.
@@ -110,10 +111,10 @@ pub fn frames(bytes: &[u8]) -> impl Iterator<Item = Frame<'_>> {
     let mut at = 0;
     core::iter::from_fn(move || {
         while at < bytes.len() {
-            if let Some((frame, entry)) = decode(&bytes[at..]) {
+            if let Some(frame) = whole(&bytes[at..]) {
                 let offset = at;
                 at += frame.len();
-                return Some(Frame { offset, bytes: frame, entry });
+                return Some(Frame { offset, bytes: frame, entry: understood(frame) });
             }
             at += 1;
         }
@@ -128,6 +129,8 @@ pub struct Read {
     pub last: Option<Last>,
     /// How many whole entries there are.
     pub entries: u64,
+    /// How many of them another version of the agent wrote in a way unknown to this one.
+    pub unknown: u64,
     /// Where the last whole frame ends; the bytes after it are a torn tail.
     pub end: usize,
     /// Bytes between whole frames that are none: damage.
@@ -138,17 +141,25 @@ pub struct Read {
 
 /// Reads a ledger from its first frame, which must be the first of a chain or follow `before`.
 pub fn read(bytes: &[u8], before: Digest, hash: Hash) -> Read {
-    let mut found = Read { last: None, entries: 0, end: 0, damaged: 0, broken_at: None };
+    let mut found =
+        Read { last: None, entries: 0, unknown: 0, end: 0, damaged: 0, broken_at: None };
     let mut head = before;
     for Frame { offset, bytes, entry } in frames(bytes) {
-        if entry.previous != head {
-            found.broken_at = found.broken_at.or(Some(entry.sequence));
-        }
-        head = hash(bytes);
+        let before = core::mem::replace(&mut head, hash(bytes));
         found.damaged += offset - found.end;
         found.end = offset + bytes.len();
         found.entries += 1;
+        let Some(entry) = entry else {
+            found.unknown += 1;
+            continue;
+        };
+        if entry.previous != before {
+            found.broken_at = found.broken_at.or(Some(entry.sequence));
+        }
         found.last = Some(Last { entry, head });
+    }
+    if let Some(last) = &mut found.last {
+        last.head = head;
     }
     found
 }

@@ -11,7 +11,7 @@ mod boot;
 mod step;
 
 use crate::cause::Failure;
-use crate::event::{At, Offer};
+use crate::event::{At, Offer, OtherSlot};
 use crate::names::{Digest, Name, Slot, Trial};
 use crate::update::Update;
 use crate::version::Version;
@@ -121,6 +121,8 @@ pub struct Node {
     pub booted: Slot,
     /// The boot that it runs in.
     pub boot: [u8; 16],
+    /// What the boot environment said, at this boot, of the slot that did not boot.
+    pub other: OtherSlot,
     /// What runs.
     pub running: Option<Version>,
     /// What the node falls back to.
@@ -147,6 +149,7 @@ impl Default for Node {
             update: Update::Idle,
             booted: Slot::A,
             boot: [0; 16],
+            other: OtherSlot::Bad,
             running: None,
             committed: None,
             previous: None,

@@ -33,24 +33,18 @@ impl fmt::Display for Version {
     }
 }
 
-impl Ord for Version {
-    fn cmp(&self, other: &Self) -> Ordering {
+impl Version {
+    /// Which of two versions is the newer one. Build metadata (after `+`) decides nothing, so two
+    /// versions that are written differently can be equally new.
+    pub fn precedence(&self, other: &Version) -> Ordering {
         let (release, pre) = split(&self.0);
         let (other_release, other_pre) = split(&other.0);
-        parts(release, other_release)
-            .then_with(|| match (pre, other_pre) {
-                (None, None) => Ordering::Equal,
-                (None, Some(_)) => Ordering::Greater,
-                (Some(_), None) => Ordering::Less,
-                (Some(pre), Some(other_pre)) => parts(pre, other_pre),
-            })
-            .then_with(|| self.0.cmp(&other.0))
-    }
-}
-
-impl PartialOrd for Version {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
+        parts(release, other_release).then_with(|| match (pre, other_pre) {
+            (None, None) => Ordering::Equal,
+            (None, Some(_)) => Ordering::Greater,
+            (Some(_), None) => Ordering::Less,
+            (Some(pre), Some(other_pre)) => parts(pre, other_pre),
+        })
     }
 }
 
@@ -112,9 +106,19 @@ mod tests {
         ];
         for (at, left) in ascending.iter().enumerate() {
             for (other, right) in ascending.iter().enumerate() {
-                assert_eq!(version(left).cmp(&version(right)), at.cmp(&other), "{left} {right}");
+                assert_eq!(
+                    version(left).precedence(&version(right)),
+                    at.cmp(&other),
+                    "{left} {right}"
+                );
             }
         }
+    }
+
+    #[test]
+    fn build_metadata_makes_no_version_older() {
+        let order = version("1.4.0+10").precedence(&version("1.4.0+9"));
+        assert_eq!(order, Ordering::Equal);
     }
 
     #[test]

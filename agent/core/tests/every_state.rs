@@ -117,7 +117,7 @@ const RULES: [(&str, Rule); 12] = [
             found.compatible == policy().compatible
                 && found.root_size <= policy().room
                 && !to.refused.contains(&found.bundle.digest)
-                && to.floor.as_ref().is_none_or(|floor| *floor <= found.bundle.version)
+                && to.floor.as_ref().is_none_or(|it| found.bundle.version.precedence(it).is_ge())
         }
         _ => true,
     }),
@@ -126,8 +126,9 @@ const RULES: [(&str, Rule); 12] = [
         let vouched = matches!(event, Event::Judged(Verdict::Healthy) | Event::Confirmed);
         let again = from.update == to.update
             || matches!(&from.update, Update::Committing { trial: before, .. } if before == trial);
-        let kept = trial.why == Why::Restart && from.runs_committed();
-        trial.slot == to.booted && (vouched || again || kept)
+        let kept = trial.why == Why::Restart && to.runs_committed();
+        let alone = to.committed.is_none() && to.other == OtherSlot::Bad && to.doubt.is_some();
+        trial.slot == to.booted && (vouched || again || kept || alone)
     }),
     ("committed changes by a commit", |from, event, to| {
         from.committed == to.committed
@@ -138,7 +139,8 @@ const RULES: [(&str, Rule); 12] = [
         let rollback = matches!(&from.update,
             Update::Committing { trial, .. } if trial.why == Why::Rollback);
         from.floor == to.floor
-            || (matches!(event, Event::Committed(Ok(()))) && (to.floor >= from.floor || rollback))
+            || (matches!(event, Event::Committed(Ok(())))
+                && (rises(&from.floor, &to.floor) || rollback))
     }),
     ("every bad ending has a cause", |_, _, to| {
         to.last.as_ref().is_none_or(|it| (it.outcome == Outcome::Committed) == it.failure.is_none())
@@ -153,6 +155,14 @@ const RULES: [(&str, Rule); 12] = [
     }),
     ("a tick changes nothing", |from, event, to| *event != Event::Ticked || from == to),
 ];
+
+fn rises(from: &Option<Version>, to: &Option<Version>) -> bool {
+    match (from, to) {
+        (Some(from), Some(to)) => to.precedence(from).is_ge(),
+        (None, _) => true,
+        (Some(_), None) => false,
+    }
+}
 
 fn under_way(node: &Node) -> bool {
     let trial = match &node.update {

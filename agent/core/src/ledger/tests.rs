@@ -1,6 +1,6 @@
 use super::*;
 use crate::cause::{Cause, Failure, text};
-use crate::event::{At, Offer};
+use crate::event::{At, Offer, OtherSlot};
 use crate::names::{Bundle, Slot, VerifiedBundle};
 use crate::node::{Committed, Ending, Outcome, Pending};
 use crate::update::Update;
@@ -49,6 +49,7 @@ fn full_node() -> Node {
         update: Update::Installing { offer: offer.clone(), attempt: 255, bundle, target: Slot::B },
         booted: Slot::B,
         boot: [0xff; 16],
+        other: OtherSlot::Tried,
         running: Some(version.clone()),
         committed: Some(committed.clone()),
         previous: Some(committed),
@@ -76,7 +77,7 @@ fn the_longest_entry_fits_into_a_frame() {
     let entry = Entry { sequence: u64::MAX, previous, at, event, next };
     let mut buffer = [0; MAX_FRAME];
     let bytes = encode(&entry, &mut buffer).expect("it fits");
-    assert_eq!(decode(bytes).map(|(_, read)| read), Some(entry));
+    assert_eq!(whole(bytes).and_then(understood), Some(entry));
 }
 
 #[test]
@@ -108,6 +109,31 @@ fn a_chain_with_an_entry_taken_out_is_broken() {
     assert_eq!(read(&shorter, Digest::ZERO, hash).broken_at, Some(3));
     assert_eq!(read(&bytes[ends[0]..], Digest::ZERO, hash).broken_at, Some(2));
     assert_eq!(read(&bytes, Digest::ZERO, hash).broken_at, None);
+}
+
+#[test]
+fn an_entry_of_another_version_is_kept_and_counted() {
+    let (mut bytes, ends) = ledger(2);
+    let frame = &mut bytes[ends[0]..];
+    frame[2] = FORMAT + 1;
+    let end = frame.len() - TAIL;
+    let sum = CRC.checksum(&frame[..end]);
+    frame[end..].copy_from_slice(&sum.to_le_bytes());
+    let read = read(&bytes, Digest::ZERO, hash);
+    assert_eq!((read.entries, read.unknown, read.end), (2, 1, ends[1]));
+    let last = read.last.expect("the first");
+    assert_eq!((last.entry.sequence, last.head), (1, hash(&bytes[ends[0]..])));
+}
+
+/// Frames that a released agent wrote. When this fails, the format changed: count FORMAT up and keep
+/// a reader for the old one, so that no node forgets what it is in the middle of.
+#[test]
+fn the_bytes_of_format_1_stay_readable() {
+    let bytes = include_bytes!("format-1.bin");
+    let frames: Vec<_> = frames(bytes).collect();
+    let entry = frames.first().and_then(|frame| frame.entry.clone()).expect("one entry");
+    assert_eq!((frames.len(), entry.sequence), (1, 7));
+    assert_eq!(entry.next, full_node());
 }
 
 proptest! {

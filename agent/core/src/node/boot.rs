@@ -17,6 +17,7 @@ impl Node {
         let same_boot = boot.id == self.boot;
         self.booted = boot.slot;
         self.boot = boot.id;
+        self.other = boot.other;
         self.running = Some(boot.version.clone());
         if same_boot {
             return self.agent_restarted(update, boot, policy);
@@ -36,6 +37,16 @@ impl Node {
             }
             Update::Probation { trial, restarts } => {
                 self.to(Update::Probation { trial, restarts: restarts + 1 })
+            }
+            // An agent that dies while it commits must not do so for ever.
+            Update::Committing { trial, attempt } if trial.why != Why::Restart => {
+                let most = policy.commit_attempts.saturating_add(policy.restarts);
+                if attempt < most {
+                    return self.to(Update::Committing { trial, attempt: attempt + 1 });
+                }
+                let crashed = format_args!("while committing, {attempt} times");
+                let failure = Failure::new(Cause::AgentCrashed, crashed);
+                self.to(Update::Condemning { trial, failure })
             }
             update => self.to(update),
         }
@@ -64,7 +75,7 @@ impl Node {
             U::Ready { trial } | U::Activating { trial } | U::Rebooting { trial }
                 if trial.slot == boot.slot =>
             {
-                self.to(U::Probation { trial, restarts: 0 })
+                self.on_trial(trial)
             }
             U::Ready { trial } => {
                 self.pending = Pending::Ready(trial, At::Window);
@@ -77,21 +88,25 @@ impl Node {
             U::Probation { trial, restarts } if trial.slot == boot.slot => {
                 self.tried_again(trial, restarts, boot.evidence, policy)
             }
-            U::Committing { trial, .. } if trial.slot == boot.slot => {
-                self.to(U::Probation { trial, restarts: 0 })
+            U::Committing { trial, attempt } if trial.slot == boot.slot => {
+                self.to(U::Probation { trial, restarts: attempt })
             }
-            U::Activating { trial }
-            | U::Rebooting { trial }
-            | U::Probation { trial, .. }
-            | U::Committing { trial, .. } => {
-                let failure = fell_back(boot.evidence, boot.other);
+            U::Activating { trial } | U::Rebooting { trial } => {
+                let failure = boot.evidence.unwrap_or_else(|| never_started(boot.other));
+                self.to(U::Condemning { trial, failure })
+            }
+            U::Probation { trial, restarts: starts } | U::Committing { trial, attempt: starts } => {
+                let failure = boot.evidence.unwrap_or_else(|| {
+                    let evidence = format_args!("it started {} times unjudged", starts + 1);
+                    Failure::new(Cause::Power, evidence)
+                });
                 self.to(U::Condemning { trial, failure })
             }
             U::Condemning { trial, failure } => self.to(U::Condemning { trial, failure }),
             U::Returning { trial, failure } if trial.slot == boot.slot => {
                 self.to(U::Condemning { trial, failure })
             }
-            U::Returning { trial, failure } => self.returned(trial, failure),
+            U::Returning { trial, failure } => self.back(trial, Outcome::Returned, failure),
         }
     }
 
@@ -102,15 +117,28 @@ impl Node {
         {
             let trial = trial.clone();
             self.pending = Pending::Nothing;
-            return self.to(Update::Probation { trial, restarts: 0 });
+            return self.on_trial(trial);
         }
         let left = self.committed.clone().filter(|committed| committed.slot != self.booted);
-        if let Some(Committed { slot, version, .. }) = left {
-            let failure = fell_back(evidence, OtherSlot::Tried);
+        if let Some(Committed { slot, version, digest }) = left {
+            let failure = evidence.unwrap_or_else(|| never_started(OtherSlot::Tried));
+            if failure.cause.blames_release() {
+                self.refuse(digest);
+            }
             self = self.ended(Some(version), slot, Outcome::Returned, Some(failure));
         }
-        let trial = self.as_it_runs();
-        self.to(Update::Settling { trial })
+        self.arrived()
+    }
+
+    /// The slot that was to be tried runs; it must hold what was put there.
+    fn on_trial(self, trial: Trial) -> Node {
+        let runs = self.running.as_ref().filter(|runs| **runs != trial.version);
+        let Some(runs) = runs else {
+            return self.to(Update::Probation { trial, restarts: 0 });
+        };
+        let evidence = format_args!("slot {} holds {runs}, not {}", trial.slot, trial.version);
+        let failure = Failure::new(Cause::Damaged, evidence);
+        self.to(Update::Condemning { trial, failure })
     }
 
     /// The new slot started once more before it was judged.
@@ -132,14 +160,14 @@ impl Node {
     }
 }
 
-/// Why the new slot did not stay: what the last end left behind, or that its attempts ran out.
-fn fell_back(evidence: Option<Failure>, other: OtherSlot) -> Failure {
-    evidence.unwrap_or_else(|| match other {
+/// Why a slot did not start although it was to: its attempts ran out, or it was never tried.
+fn never_started(other: OtherSlot) -> Failure {
+    match other {
         OtherSlot::Untried => {
             Failure::new(Cause::Write, format_args!("the slot was activated and never tried"))
         }
         OtherSlot::Tried | OtherSlot::Bad => {
             Failure::new(Cause::Attempts, format_args!("the agent never started in the slot"))
         }
-    })
+    }
 }

@@ -2,7 +2,7 @@
 
 use super::{Committed, Ending, Node, Outcome, Pending, Policy};
 use crate::cause::{Cause, Failure};
-use crate::event::{At, Event, Inspected, Offer, Verdict};
+use crate::event::{At, Event, Inspected, Offer, OtherSlot, Verdict};
 use crate::names::{Digest, Slot, Trial, VerifiedBundle, Why};
 use crate::update::Update;
 use crate::version::Version;
@@ -42,8 +42,9 @@ impl Node {
             }
             (U::Ready { trial }, E::WindowOpened) => self.to(U::Activating { trial }),
             (U::Activating { trial }, E::Activated(Ok(()))) => self.to(U::Rebooting { trial }),
+            // It may be written all the same: take it back.
             (U::Activating { trial }, E::Activated(Err(failure))) => {
-                self.ended(Some(trial.version), trial.slot, Outcome::Failed, Some(failure))
+                self.to(U::Condemning { trial, failure })
             }
             (U::Probation { trial, .. }, E::Judged(Healthy) | E::Confirmed) => {
                 self.to(U::Committing { trial, attempt: 1 })
@@ -55,15 +56,11 @@ impl Node {
                 let failure = Failure::new(Cause::Operator, format_args!("rollback"));
                 self.to(U::Condemning { trial, failure })
             }
-            (U::Settling { trial }, E::Judged(Healthy) | E::Confirmed) => {
-                self.doubt = None;
-                self.to(U::Committing { trial, attempt: 1 })
-            }
+            (U::Settling { trial }, E::Judged(Healthy) | E::Confirmed) => self.settled(trial),
             (U::Settling { trial }, E::Judged(Unhealthy(failure))) => self.doubted(trial, failure),
             (U::Idle, E::Confirmed) => {
                 let trial = self.as_it_runs();
-                self.doubt = None;
-                self.to(U::Committing { trial, attempt: 1 })
+                self.settled(trial)
             }
             (U::Idle, E::RollbackAsked) => self.rolled_back(),
             (U::Committing { trial, .. }, E::Committed(Ok(()))) => self.kept(trial),
@@ -158,7 +155,9 @@ impl Node {
             let evidence = format_args!("digest {}", bundle.digest);
             return Some(Failure::new(Cause::Refused, evidence));
         }
-        if let Some(floor) = self.floor.as_ref().filter(|floor| bundle.version < **floor) {
+        if let Some(floor) =
+            self.floor.as_ref().filter(|floor| bundle.version.precedence(floor).is_lt())
+        {
             let evidence = format_args!("{} is below {floor}", bundle.version);
             return Some(Failure::new(Cause::Floor, evidence));
         }
@@ -183,14 +182,36 @@ impl Node {
         self.to(Update::Activating { trial: Trial { version, digest, slot, why: Why::Rollback } })
     }
 
+    /// An ordinary boot is healthy, or an operator says so.
+    fn settled(mut self, trial: Trial) -> Node {
+        self.doubt = None;
+        match self.runs_committed() {
+            true => self.resumed(),
+            false => self.to(Update::Committing { trial, attempt: 1 }),
+        }
+    }
+
     /// An ordinary boot whose gate said no. A slot that was committed stays so: what happened since
-    /// is not the update's doing, and its boot attempts must not run out. Any other stays as it is.
+    /// is not the update's doing. One that never was stays as it is, unless there is no other.
     fn doubted(mut self, trial: Trial, failure: Failure) -> Node {
         self.doubt = Some(failure.clone());
         if self.runs_committed() {
+            return self.resumed();
+        }
+        if self.committed.is_none() && self.other == OtherSlot::Bad {
             return self.to(Update::Committing { trial, attempt: 1 });
         }
         self.without_pending(failure)
+    }
+
+    /// Goes on with what waited for the running slot to settle.
+    fn resumed(mut self) -> Node {
+        match core::mem::replace(&mut self.pending, Pending::Nothing) {
+            Pending::Nothing => self.to(Update::Idle),
+            Pending::Offer(offer) => self.to(Update::Fetching { offer, attempt: 1 }),
+            Pending::Ready(trial, At::Window) => self.to(Update::Ready { trial }),
+            Pending::Ready(trial, At::Now) => self.to(Update::Activating { trial }),
+        }
     }
 
     /// Idle, and what waited for the running slot to settle ends here.
@@ -212,22 +233,20 @@ impl Node {
         let Trial { version, digest, slot, why } = trial;
         let now = Committed { slot, version: version.clone(), digest };
         let before = self.committed.replace(now);
+        let rearmed = before.as_ref().is_some_and(|before| before.slot == slot);
         let elsewhere = before.filter(|before| before.slot != slot);
         if why != Why::Restart {
             self.previous = elsewhere;
             self.floor = Some(version.clone());
             return self.ended(Some(version), slot, Outcome::Committed, None);
         }
-        if elsewhere.is_some() {
-            self.previous = None;
+        self.floor.get_or_insert(version.clone());
+        if rearmed {
+            // Its attempts are given back; now judge how it is.
+            return self.to(Update::Settling { trial: Trial { version, digest, slot, why } });
         }
-        self.floor.get_or_insert(version);
-        match core::mem::replace(&mut self.pending, Pending::Nothing) {
-            Pending::Nothing => self.to(Update::Idle),
-            Pending::Offer(offer) => self.to(Update::Fetching { offer, attempt: 1 }),
-            Pending::Ready(trial, At::Window) => self.to(Update::Ready { trial }),
-            Pending::Ready(trial, At::Now) => self.to(Update::Activating { trial }),
-        }
+        self.previous = None;
+        self.resumed()
     }
 
     /// The boot store could not be written. A new system is given up; an old one goes on, in doubt.
@@ -244,8 +263,8 @@ impl Node {
 
     /// The slot is avoided from now on; or it could not be, and its attempts will run out.
     fn condemned(mut self, trial: Trial, failure: Failure) -> Node {
-        if let (Why::Update, Some(digest)) = (trial.why, trial.digest) {
-            self.refuse(digest);
+        if trial.why == Why::Update && failure.cause.blames_release() {
+            self.refuse(trial.digest);
         }
         if self.previous.as_ref().is_some_and(|previous| previous.slot == trial.slot) {
             self.previous = None;
@@ -253,20 +272,32 @@ impl Node {
         if trial.slot == self.booted {
             return self.to(Update::Returning { trial, failure });
         }
-        self.returned(trial, failure)
+        // The node never left, or it is back already.
+        let outcome = match failure.cause {
+            Cause::Write => Outcome::Failed,
+            _ => Outcome::Returned,
+        };
+        self.back(trial, outcome, failure)
     }
 
-    pub(super) fn returned(self, trial: Trial, failure: Failure) -> Node {
+    /// In the old slot again, with the ending of what was tried.
+    pub(super) fn back(self, trial: Trial, outcome: Outcome, failure: Failure) -> Node {
         let Trial { version, slot, .. } = trial;
-        let node = self.ended(Some(version), slot, Outcome::Returned, Some(failure));
-        let trial = node.as_it_runs();
-        node.to(Update::Settling { trial })
+        self.ended(Some(version), slot, outcome, Some(failure)).arrived()
     }
 
-    fn refuse(&mut self, digest: Digest) {
-        if self.refused.contains(&digest) {
-            return;
+    /// An ordinary boot: a committed slot gets its boot attempts back at once, because the agent
+    /// runs; any other slot must pass its gate first.
+    pub(super) fn arrived(self) -> Node {
+        let trial = self.as_it_runs();
+        match self.runs_committed() {
+            true => self.to(Update::Committing { trial, attempt: 1 }),
+            false => self.to(Update::Settling { trial }),
         }
+    }
+
+    pub(super) fn refuse(&mut self, digest: Option<Digest>) {
+        let Some(digest) = digest.filter(|digest| !self.refused.contains(digest)) else { return };
         if self.refused.is_full() {
             self.refused.remove(0);
         }
