@@ -5,6 +5,8 @@ mod appliance;
 mod boot_partition;
 mod bootscript;
 mod bundle;
+#[cfg(test)]
+mod data_tests;
 mod debian;
 mod digest;
 mod disk;
