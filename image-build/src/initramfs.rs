@@ -10,7 +10,7 @@ use hw_profile::Profile;
 
 use crate::host::Tool;
 use crate::modules::{Modules, plain};
-use crate::{places, root};
+use crate::{disk, places, root};
 
 const FOLDERS: [&str; 10] =
     ["bin", "sbin", "dev", "etc", "lib/modules", "newroot", "proc", "run", "sys", "tmp"];
@@ -35,8 +35,15 @@ pub(crate) fn pack(profile: &Profile, files: &Path, tree: &Path, out: &Path) -> 
         list.push_str(&format!("{name} {options}\n"));
     }
     fs::write(tree.join("etc/modules"), list)?;
-    fs::write(tree.join("etc/board"), format!("watchdog={}\n", profile.watchdog.device))?;
+    fs::write(tree.join("etc/board"), board(profile))?;
     archive(tree, out)
+}
+
+/// What `boot/init` knows of the board, in the shell's words.
+fn board(profile: &Profile) -> String {
+    let partitions: Vec<String> =
+        disk::layout(profile).into_iter().map(|partition| partition.name).collect();
+    format!("watchdog={}\npartitions='{}'\n", profile.watchdog.device, partitions.join(" "))
 }
 
 fn program(from: &Path, to: &Path) -> Result<()> {

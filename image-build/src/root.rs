@@ -288,6 +288,7 @@ pub(crate) fn board_values(profile: &Profile) -> Values {
         .with("boot_b", &slots.b.boot)
         .with("root_b", &slots.b.root)
         .with("boot_deadline_s", profile.watchdog.boot_deadline_s)
+        .with("data_timeout_s", profile.watchdog.boot_deadline_s / 3)
         .with("reboot_watchdog_s", profile.watchdog.boot_deadline_s)
         .with("watchdog_device", &profile.watchdog.device)
         .with("watchdog_service_s", 3 * profile.watchdog.deadline_s / 4);
@@ -334,7 +335,7 @@ mod tests {
         for line in ["activate-installed=false", "bundle-formats=verity", "bootloader=custom"] {
             assert!(conf.lines().any(|found| found == line), "{line} is not in\n{conf}");
         }
-        assert!(conf.contains("device=/dev/disk/by-partlabel/rootfs_b\ntype=raw\nbootname=B\n"));
+        assert!(conf.contains("device=/dev/steadfast/rootfs_b\ntype=raw\nbootname=B\n"));
     }
 
     #[test]

@@ -9,6 +9,9 @@ use steadfast_core::{Name, Slot, Version};
 /// The lock of the boot environment, shared with `steadfast boot-state`.
 const LOCK: &str = "/run/steadfast-boot-state.lock";
 
+/// Where the initramfs links the partitions of the disk that the node was started from, by their names.
+const PARTITIONS: &str = "/dev/steadfast";
+
 /// Where the kernel command line is.
 const COMMAND_LINE: &str = "/proc/cmdline";
 
@@ -66,7 +69,7 @@ impl Board {
             return Err(BoardError::Chooser);
         }
         let place = Place {
-            device: Path::new("/dev/disk/by-partlabel").join(&boot.environment),
+            device: Path::new(PARTITIONS).join(&boot.environment),
             offsets: boot.copy_offsets,
             lock: LOCK.into(),
         };
