@@ -133,7 +133,7 @@ mod tests {
         other.ramoops = None;
         let script = render(&other).expect("every name has a value");
         assert!(script.contains("setexpr sf_block1 ${sf_start} + 200"));
-        assert!(script.contains("mmc write ${sf_a} ${sf_block0} 8"));
+        assert!(script.contains("mmc write ${sf_a} ${sf_block} 8"));
         assert!(script.contains("test 0x${REARMS} -lt 2;"));
         assert!(!script.contains("ramoops") && !script.contains("virtio"));
     }
@@ -148,11 +148,21 @@ mod tests {
     }
 
     #[test]
+    fn the_copy_in_force_changes_only_after_a_write_that_succeeded() {
+        let script = render(&profile()).expect("every name has a value");
+        assert!(script.contains(
+            "if virtio write ${sf_a} ${sf_block} 8; then setenv sf_copy ${sf_next}; setenv sf_saved yes; fi"
+        ));
+        assert_eq!(script.matches("setenv sf_copy ${sf_next}").count(), 1);
+    }
+
+    #[test]
     fn the_markers_are_the_agreed_ones() {
         let script = render(&profile()).expect("every name has a value");
         for marker in [
             r#"echo "steadfast-boot: slot ${s} order=\"${BOOT_ORDER}\" left=${sf_left} seq=${SEQ} copy=${sf_copy}""#,
             r#"echo "steadfast-boot: slot ${s} cannot be loaded""#,
+            r#"echo "steadfast-boot: count not saved""#,
             r#"echo "steadfast-boot: rearm ${REARMS}""#,
             r#"echo "steadfast-boot: no slot can boot, resting""#,
         ] {
