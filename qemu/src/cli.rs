@@ -15,7 +15,7 @@ use crate::scenario::{self, Keep, Scenario, Setting, Stage};
 use crate::server::Server;
 use crate::setup::{self, Consent};
 use crate::timeline::{Paint, Show, Timeline};
-use crate::variant::{self, Variant};
+use crate::variant;
 use crate::verify::AfterFailure;
 use crate::{demo, disks, measure, places, verify};
 
@@ -84,7 +84,7 @@ enum Call {
 #[derive(Debug, clap::Args)]
 struct RunArguments {
     /// Names of scenarios, or `all`.
-    #[arg(required = true)]
+    #[arg(required = true, value_parser = scenario_name)]
     scenarios: Vec<String>,
     /// Print one JSON object; the timeline goes to standard error.
     #[arg(long)]
@@ -128,9 +128,8 @@ pub(crate) fn run() -> Result<bool> {
             demo::run(&subject)
         }
         Call::Verify { yes, keep_going } => {
-            setup::run(Consent::from_flag(yes))?;
             let after = if keep_going { AfterFailure::KeepGoing } else { AfterFailure::Stop };
-            verify::run(&subject, after)
+            verify::run(&subject, Consent::from_flag(yes), after)
         }
     }
 }
@@ -143,13 +142,13 @@ fn list() {
 }
 
 fn scenarios(subject: &Subject, arguments: &RunArguments) -> Result<bool> {
-    let chosen = chosen(&arguments.scenarios)?;
+    let chosen = chosen(&arguments.scenarios);
     setup::run(Consent::from_flag(false))?;
     let show = if arguments.json { Show::Aside } else { Show::Live };
-    let releases: Vec<Variant> =
-        chosen.iter().flat_map(|scenario| scenario.releases).copied().collect();
-    let lab = Lab::prepare(subject, &releases, show)?;
-    lab.ensure_saved()?;
+    let lab = Lab::prepare(subject, &[], show)?;
+    for scenario in &chosen {
+        lab.make_ready(scenario)?;
+    }
     let keep = if arguments.keep { Keep::Everything } else { Keep::DisksOfFailures };
     let mut outcomes = Vec::new();
     for scenario in chosen {
@@ -170,18 +169,20 @@ fn scenarios(subject: &Subject, arguments: &RunArguments) -> Result<bool> {
     Ok(run.all_passed())
 }
 
-fn chosen(names: &[String]) -> Result<Vec<&'static Scenario>> {
+/// The scenarios of these names, which [`scenario_name`] has let through.
+fn chosen(names: &[String]) -> Vec<&'static Scenario> {
     if names.iter().any(|name| name == "all") {
-        return Ok(scenario::ALL.iter().collect());
+        return scenario::ALL.iter().collect();
     }
-    names
-        .iter()
-        .map(|name| {
-            scenario::find(name).with_context(|| {
-                format!("there is no scenario {name}; `cargo lab list` tells which there are")
-            })
-        })
-        .collect()
+    names.iter().filter_map(|name| scenario::find(name)).collect()
+}
+
+/// Refuses what is no scenario while the command line is read, so that it counts as misuse.
+fn scenario_name(name: &str) -> Result<String, String> {
+    if name == "all" || scenario::find(name).is_some() {
+        return Ok(name.to_owned());
+    }
+    Err("there is no such scenario; `cargo lab list` tells which there are".to_owned())
 }
 
 /// Runs `commands` in turn on one guest; returns whether all succeeded.
@@ -240,4 +241,17 @@ fn attend(subject: &Subject, begin: Begin) -> Result<bool> {
         return Ok(true);
     }
     bail!("QEMU ended with {status}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_scenario_is_a_misuse() {
+        let error = Cli::try_parse_from(["lab", "run", "no-such"]).expect_err("it is refused");
+        assert_eq!(error.exit_code(), 2);
+        assert!(error.to_string().contains("cargo lab list"), "{error}");
+        assert!(Cli::try_parse_from(["lab", "run", "hung", "all"]).is_ok());
+    }
 }

@@ -16,7 +16,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
 use crate::marker::Marker;
 use crate::timeline::Timeline;
@@ -117,6 +117,20 @@ impl Console {
         mut pick: impl FnMut(Marker) -> Option<T>,
     ) -> Result<T> {
         self.wait(what, limit, |line| Marker::in_line(line).and_then(&mut pick))
+    }
+
+    /// Waits until the guest's console closes.
+    pub(crate) fn wait_end(&mut self, limit: Duration) -> Result<()> {
+        let state = self.shared.lock();
+        let (state, _) = self
+            .shared
+            .changed
+            .wait_timeout_while(state, limit, |state| !state.closed)
+            .unwrap_or_else(PoisonError::into_inner);
+        let closed = state.closed;
+        drop(state);
+        ensure!(closed, "the guest did not end within {} s{}", limit.as_secs(), self.tail());
+        Ok(())
     }
 
     /// Everything up to now counts as looked at.

@@ -4,6 +4,7 @@
 //! disk.img (raw, never written) ◄─ base.qcow2 (booted, committed, saved machine) ─ copied for each scenario
 //! ```
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -28,6 +29,44 @@ pub(crate) fn overlay(backing: &Path, disk: &Path) -> Result<()> {
 pub(crate) fn copy(from: &Path, to: &Path) -> Result<()> {
     fs::copy(from, to).with_context(|| format!("{} was not copied", from.display()))?;
     Ok(())
+}
+
+/// A copy of a raw image that takes no more room than its content.
+pub(crate) fn sparse_copy(from: &Path, to: &Path) -> Result<()> {
+    run(Command::new("cp").args(["--sparse=always", "--"]).arg(from).arg(to))
+}
+
+/// Where a partition is, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Partition {
+    /// Its first byte.
+    pub(crate) start: u64,
+    /// How many it has.
+    pub(crate) size: u64,
+}
+
+/// The partitions of a raw image by their names.
+pub(crate) fn partitions(image: &Path) -> Result<BTreeMap<String, Partition>> {
+    let out = Command::new("/sbin/sfdisk")
+        .arg("--json")
+        .arg(image)
+        .output()
+        .context("sfdisk does not start")?;
+    let said: serde_json::Value = serde_json::from_slice(&out.stdout)
+        .with_context(|| format!("{} has no partition table", image.display()))?;
+    let table = &said["partitiontable"];
+    let sector = table["sectorsize"].as_u64().context("sfdisk gives no sector size")?;
+    let mut found = BTreeMap::new();
+    for partition in table["partitions"].as_array().context("sfdisk gives no partitions")? {
+        let bytes = |key: &str| partition[key].as_u64().map(|sectors| sectors * sector);
+        let (Some(name), Some(start), Some(size)) =
+            (partition["name"].as_str(), bytes("start"), bytes("size"))
+        else {
+            bail!("sfdisk describes a partition of {} in part", image.display());
+        };
+        found.insert(name.to_owned(), Partition { start, size });
+    }
+    Ok(found)
 }
 
 /// A stick that holds nothing.

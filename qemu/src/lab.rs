@@ -7,7 +7,9 @@
 //! Nothing is compiled once the first guest runs: a compiler beside a translated guest doubles every wait.
 
 use std::fs::{self, File};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -16,8 +18,9 @@ use hw_profile::{Profile, Qemu};
 use crate::build::Builder;
 use crate::disks;
 use crate::guest::Guest;
-use crate::machine::Parts;
+use crate::machine::{Disk, Parts};
 use crate::places;
+use crate::scenario::{Scenario, Trial};
 use crate::timeline::{Actor, Show, Timeline};
 use crate::variant::{FIRST, Variant};
 
@@ -86,6 +89,17 @@ impl Lab {
         Ok(Self { profile, qemu, builder, first, show, _lock: lock })
     }
 
+    /// Builds what `scenario` needs, and the saved node if it goes on from there.
+    pub(crate) fn make_ready(&self, scenario: &Scenario) -> Result<()> {
+        for release in scenario.releases {
+            self.builder.build(release)?;
+        }
+        match scenario.trial {
+            Trial::Node(_) => self.ensure_saved(),
+            Trial::Firmware(_) => Ok(()),
+        }
+    }
+
     /// The folder that a release was built into.
     pub(crate) fn folder(&self, release: &Variant) -> PathBuf {
         self.builder.folder(release)
@@ -120,7 +134,7 @@ impl Lab {
     pub(crate) fn ensure_saved(&self) -> Result<()> {
         let folder = self.base_folder();
         let (marker, disk) = (folder.join("inputs"), folder.join("disk.qcow2"));
-        let text = format!("{:016x} {:?}\n", self.first, self.qemu);
+        let text = format!("{:016x}\n", self.machine_fingerprint()?);
         if disk.exists() && fs::read_to_string(&marker).is_ok_and(|old| old == text) {
             return Ok(());
         }
@@ -135,6 +149,20 @@ impl Lab {
         guest.quit()?;
         fs::write(marker, text)?;
         Ok(())
+    }
+
+    /// What a saved machine depends on: the disk, the emulated machine, its firmware, and QEMU itself.
+    fn machine_fingerprint(&self) -> Result<u64> {
+        let firmware = &self.builder.firmware;
+        let firmware =
+            fs::read(firmware).with_context(|| format!("no firmware {}", firmware.display()))?;
+        let qemu = Command::new(&self.qemu.binary)
+            .arg("--version")
+            .output()
+            .with_context(|| format!("{} does not start", self.qemu.binary))?;
+        let mut hasher = DefaultHasher::new();
+        (self.first, format!("{:?}", self.qemu), firmware, qemu.stdout).hash(&mut hasher);
+        Ok(hasher.finish())
     }
 
     /// Waits for the first boot of a fresh disk, until 1.0.0 is committed.
@@ -180,7 +208,7 @@ impl Lab {
         }
         Ok(Parts {
             firmware: self.builder.firmware.clone(),
-            disk: folder.join("disk.qcow2"),
+            disk: Disk::Layered(folder.join("disk.qcow2")),
             stick,
             saved,
         })

@@ -1,7 +1,8 @@
 //! One QEMU process: its arguments from the hardware profile, its two ends, and its end.
 //!
 //! No fact about the board stands here; the profile's `[qemu]` section holds them. A machine that is dropped is
-//! stopped: no guest outlives its scenario.
+//! stopped, and the kernel stops it when the lab dies (prctl(2), PR_SET_PDEATHSIG, set by setpriv(1)): no guest
+//! outlives its scenario.
 
 use std::env;
 use std::ffi::OsString;
@@ -26,12 +27,32 @@ const START_LIMIT: Duration = Duration::from_secs(60);
 pub(crate) struct Parts {
     /// Firmware file.
     pub(crate) firmware: PathBuf,
-    /// The node's disk, qcow2; written to.
-    pub(crate) disk: PathBuf,
+    /// The node's disk; written to.
+    pub(crate) disk: Disk,
     /// The second disk, raw and read-only: the lab's USB stick.
     pub(crate) stick: PathBuf,
     /// Name of the saved machine in `disk` to go on from; none is power-on.
     pub(crate) saved: Option<String>,
+}
+
+/// A node's disk.
+#[derive(Debug, Clone)]
+pub(crate) enum Disk {
+    /// A qcow2 file, on top of another one or with saved machines.
+    Layered(PathBuf),
+    /// The disk's bytes and nothing else.
+    Raw(PathBuf),
+}
+
+impl Disk {
+    /// QEMU's words for it.
+    fn drive(&self) -> OsString {
+        // A guest's disk is thrown away: a flush to the host's disk would only cost time.
+        match self {
+            Self::Layered(path) => joined("if=none,id=disk,format=qcow2,cache=unsafe,file=", path),
+            Self::Raw(path) => joined("if=none,id=disk,format=raw,cache=unsafe,file=", path),
+        }
+    }
 }
 
 /// Who holds the serial console.
@@ -45,10 +66,24 @@ pub(crate) enum Holder {
 
 /// A running QEMU.
 pub(crate) struct Machine {
-    child: Child,
-    folder: PathBuf,
+    process: Process,
     /// Orders to the machine.
     pub(crate) qmp: Qmp,
+}
+
+/// The process of QEMU with the folder of its socket; dropping it ends both.
+struct Process {
+    child: Child,
+    folder: PathBuf,
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // Already gone is as good as stopped.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let _ = fs::remove_dir_all(&self.folder);
+    }
 }
 
 impl Machine {
@@ -59,65 +94,55 @@ impl Machine {
         log: &Path,
         timeline: &Timeline,
     ) -> Result<(Self, Console)> {
+        let said = fs::File::create(log.with_extension("qemu.log"))?;
         let folder = socket_folder()?;
         let socket = folder.join("qmp.sock");
         let waiting = qmp::listen(&socket)?;
-        let mut child = command(qemu, parts, Holder::Lab)
+        let child = command(qemu, parts, Holder::Lab)
             .arg("-chardev")
             .arg(joined("socket,id=control,server=off,path=", &socket))
             .args(["-mon", "chardev=control,mode=control"])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(fs::File::create(log.with_extension("qemu.log"))?)
+            .stderr(said)
             .spawn()
             .with_context(|| format!("{} does not start; try `cargo lab setup`", qemu.binary))?;
-        let output = child.stdout.take().expect("standard output is piped");
-        let input = child.stdin.take().expect("standard input is piped");
+        let mut process = Process { child, folder };
+        let output = process.child.stdout.take().expect("standard output is piped");
+        let input = process.child.stdin.take().expect("standard input is piped");
         let console = Console::attach(output, input, log, timeline.clone())?;
         let begin = if parts.saved.is_some() { "goes on from a saved guest" } else { "power on" };
         timeline.note(Actor::Machine, begin);
-        let connected = waiting.connect(START_LIMIT, timeline.clone());
-        match connected {
-            Ok(qmp) => Ok((Self { child, folder, qmp }, console)),
-            Err(error) => {
-                let _ = child.kill().and_then(|()| child.wait());
-                let said = fs::read_to_string(log.with_extension("qemu.log")).unwrap_or_default();
-                Err(error.context(format!("QEMU says: {}", said.trim())))
-            }
-        }
+        let qmp = waiting.connect(START_LIMIT, timeline.clone()).map_err(|error| {
+            let said = fs::read_to_string(log.with_extension("qemu.log")).unwrap_or_default();
+            error.context(format!("QEMU says: {}", said.trim()))
+        })?;
+        Ok((Self { process, qmp }, console))
     }
-}
 
-impl Machine {
     /// Ends QEMU in an orderly way.
     pub(crate) fn quit(&mut self) -> Result<()> {
         self.qmp.order("quit", &serde_json::json!({}))?;
-        self.child.wait().context("QEMU did not end")?;
-        Ok(())
+        self.await_end()
     }
-}
 
-impl Drop for Machine {
-    fn drop(&mut self) {
-        // Already gone is as good as stopped.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-        let _ = fs::remove_dir_all(&self.folder);
+    /// Waits for the end of a QEMU whose console has closed.
+    pub(crate) fn await_end(&mut self) -> Result<()> {
+        self.process.child.wait().context("QEMU did not end")?;
+        Ok(())
     }
 }
 
 /// QEMU with everything but its control socket.
 pub(crate) fn command(qemu: &Qemu, parts: &Parts, holder: Holder) -> Command {
-    let mut command = Command::new(&qemu.binary);
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "KILL", "--", &qemu.binary]);
     command.args(["-nodefaults", "-no-user-config", "-display", "none"]);
     command.args(["-machine", &qemu.machine, "-cpu", &qemu.cpu]);
     command.arg("-smp").arg(qemu.smp.to_string());
     command.arg("-m").arg(qemu.memory_mib.to_string());
     command.arg("-bios").arg(&parts.firmware);
-    // A guest's disk is thrown away: a flush to the host's disk would only cost time.
-    command
-        .arg("-drive")
-        .arg(joined("if=none,id=disk,format=qcow2,cache=unsafe,file=", &parts.disk));
+    command.arg("-drive").arg(parts.disk.drive());
     command.args(["-device", &format!("{},drive=disk", qemu.disk_device)]);
     command
         .arg("-drive")
@@ -174,7 +199,7 @@ mod tests {
         let profile = hw_profile::Profile::load(path).expect("the board's file is valid");
         let parts = Parts {
             firmware: "fw.bin".into(),
-            disk: "a,b.qcow2".into(),
+            disk: Disk::Layered("a,b.qcow2".into()),
             stick: "stick.img".into(),
             saved,
         };

@@ -1,10 +1,11 @@
 //! `cargo verify`: every check of the tree, in order, with the time of each.
 //!
 //! ```text
-//! format ─► lints ─► bare core ─► tests ─► doc tests ─► dependencies ─► cross builds ─► lab scenarios
+//! set-up ─► format ─► lints ─► bare core ─► tests ─► doc tests ─► dependencies ─► cross builds ─► lab scenarios
 //! ```
 //!
-//! It stops at the first failure, unless told to go on. What CI runs is this and nothing else.
+//! It stops at the first failure, unless told to go on. What is not tried is named with its reason. Its last line
+//! is `N passed, N failed` and nothing else, however it ends. What CI runs is this and nothing else.
 
 use std::fs;
 use std::path::Path;
@@ -15,33 +16,31 @@ use anyhow::{Context, Result, bail, ensure};
 use crate::build::{build_agent, cargo};
 use crate::lab::{Lab, Subject};
 use crate::scenario::{self, Keep, Outcome, Scenario};
+use crate::setup::{self, Consent};
 use crate::steps::{Line, step};
 use crate::timeline::Show;
-use crate::variant::Variant;
 
 /// The static targets of the agent, with the largest binary that is accepted, in bytes.
 const TARGETS: [(&str, Option<u64>); 2] =
     [("aarch64-unknown-linux-musl", Some(5_000_000)), ("x86_64-unknown-linux-musl", None)];
 
-/// Scenarios that CI runs, most telling first, as far as [`LAB_BUDGET_S`] allows.
-const SCENARIOS: [&str; 10] = [
+/// Scenarios that are tried, most telling first, as far as [`RUN_LIMIT`] allows.
+const SCENARIOS: [&str; 11] = [
     "good-update",
     "unhealthy",
     "no-boot",
     "hung",
     "unsigned",
-    "wrong-board",
-    "older",
+    "boot-environment",
     "kernel-panic",
     "agent-crash",
+    "wrong-board",
+    "older",
     "usb",
 ];
 
-/// Seconds of scenarios, by their budgets.
-const LAB_BUDGET_S: u32 = 1500;
-
-/// No scenario is begun once the whole run has taken this long; CI ends it soon after.
-const RUN_LIMIT: Duration = Duration::from_secs(50 * 60);
+/// The whole run ends before this; CI stops it soon after.
+const RUN_LIMIT: Duration = Duration::from_secs(57 * 60);
 
 /// What to do after a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,9 +55,15 @@ struct Tally {
     after: AfterFailure,
     passed: u32,
     failed: u32,
+    left_out: u32,
 }
 
 impl Tally {
+    /// Nothing counted yet.
+    fn new(after: AfterFailure) -> Self {
+        Self { after, passed: 0, failed: 0, left_out: 0 }
+    }
+
     /// Counts one check; an error tells that the run stops here.
     fn count(&mut self, name: &str, result: Result<()>) -> Result<()> {
         match result {
@@ -73,23 +78,34 @@ impl Tally {
         }
         Ok(())
     }
+
+    /// Names what is not tried, and why.
+    fn leave_out(&mut self, name: &str, why: &str) {
+        self.left_out += 1;
+        println!("left out: {name} ({why})");
+    }
+
+    /// The last line of the run.
+    fn closing(&self) -> String {
+        format!("{} passed, {} failed", self.passed, self.failed)
+    }
 }
 
 /// Runs every check; returns whether all passed.
-pub(crate) fn run(subject: &Subject, after: AfterFailure) -> Result<bool> {
+pub(crate) fn run(subject: &Subject, consent: Consent, after: AfterFailure) -> Result<bool> {
     let began = Instant::now();
-    let mut tally = Tally { after, passed: 0, failed: 0 };
-    let stopped = checks(&mut tally).and_then(|()| in_the_lab(&mut tally, subject, began)).is_err();
+    let mut tally = Tally::new(after);
+    let stopped = tally
+        .count("set-up", setup::run(consent).map(drop))
+        .and_then(|()| checks(&mut tally))
+        .and_then(|()| in_the_lab(&mut tally, subject, began))
+        .is_err();
     if stopped {
         println!("stopped at the first failure; --keep-going runs the rest");
     }
-    println!(
-        "{} passed, {} failed in {} min {} s",
-        tally.passed,
-        tally.failed,
-        began.elapsed().as_secs() / 60,
-        began.elapsed().as_secs() % 60
-    );
+    let seconds = began.elapsed().as_secs();
+    println!("{} left out, after {} min {} s", tally.left_out, seconds / 60, seconds % 60);
+    println!("{}", tally.closing());
     Ok(tally.failed == 0)
 }
 
@@ -136,25 +152,39 @@ pub(crate) fn binary_size(path: &Path) -> Result<u64> {
 }
 
 fn in_the_lab(tally: &mut Tally, subject: &Subject, began: Instant) -> Result<()> {
-    let chosen = chosen(LAB_BUDGET_S)?;
-    let releases: Vec<Variant> =
-        chosen.iter().flat_map(|scenario| scenario.releases).copied().collect();
+    let scenarios = in_order()?;
     let mut lab = None;
-    let prepared = Lab::prepare(subject, &releases, Show::Aside)
-        .and_then(|ready| ready.ensure_saved().map(|()| lab = Some(ready)));
+    let prepared = Lab::prepare(subject, &[], Show::Aside).map(|ready| lab = Some(ready));
     tally.count("the lab", prepared)?;
-    let Some(lab) = lab else { return Ok(()) };
-    for scenario in chosen {
-        if began.elapsed() > RUN_LIMIT {
-            println!("left out  {} (the time is up)", scenario.name);
+    let Some(lab) = lab else {
+        scenarios.iter().for_each(|scenario| tally.leave_out(scenario.name, "there is no lab"));
+        return Ok(());
+    };
+    for scenario in scenarios {
+        if !fits(began.elapsed(), scenario) {
+            let why = format!("with {} s it may not end in time", scenario.budget_s);
+            tally.leave_out(scenario.name, &why);
             continue;
         }
-        let line = Line::begin(&format!("scenario {}", scenario.name));
-        let outcome = scenario::run(&lab, scenario, Keep::DisksOfFailures, Show::Kept);
-        line.end(if outcome.passed { "passed" } else { "FAILED" });
-        tally.count(scenario.name, judged(&outcome))?;
+        tally.count(scenario.name, tried(&lab, scenario))?;
+    }
+    for scenario in scenario::ALL.iter().filter(|scenario| !SCENARIOS.contains(&scenario.name)) {
+        tally.leave_out(scenario.name, "never part of this run; `cargo lab run` tries it");
     }
     Ok(())
+}
+
+/// Whether `scenario` ends before the limit on a machine of half the speed, when it begins after `elapsed`.
+fn fits(elapsed: Duration, scenario: &Scenario) -> bool {
+    elapsed + Duration::from_secs(2 * u64::from(scenario.budget_s)) < RUN_LIMIT
+}
+
+fn tried(lab: &Lab, scenario: &Scenario) -> Result<()> {
+    lab.make_ready(scenario)?;
+    let line = Line::begin(&format!("scenario {}", scenario.name));
+    let outcome = scenario::run(lab, scenario, Keep::DisksOfFailures, Show::Kept);
+    line.end(if outcome.passed { "passed" } else { "FAILED" });
+    judged(&outcome)
 }
 
 fn judged(outcome: &Outcome) -> Result<()> {
@@ -168,18 +198,10 @@ fn judged(outcome: &Outcome) -> Result<()> {
     bail!("{}", crate::report::Run::new(outcomes).table(crate::timeline::Paint::Plain))
 }
 
-/// The scenarios of [`SCENARIOS`] whose budgets fit into `budget_s`.
-fn chosen(budget_s: u32) -> Result<Vec<&'static Scenario>> {
-    let mut left = budget_s;
-    let mut chosen = Vec::new();
-    for name in SCENARIOS {
-        let scenario = scenario::find(name).with_context(|| format!("no scenario {name}"))?;
-        if scenario.budget_s <= left {
-            left -= scenario.budget_s;
-            chosen.push(scenario);
-        }
-    }
-    Ok(chosen)
+/// The scenarios of [`SCENARIOS`].
+fn in_order() -> Result<Vec<&'static Scenario>> {
+    let found = |name| scenario::find(name).with_context(|| format!("no scenario {name}"));
+    SCENARIOS.into_iter().map(found).collect()
 }
 
 #[cfg(test)]
@@ -187,18 +209,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_chosen_scenarios_fit_their_budget() {
-        for budget in [0, 100, LAB_BUDGET_S, 100_000] {
-            let chosen = chosen(budget).expect("every name is a scenario");
-            let sum: u32 = chosen.iter().map(|scenario| scenario.budget_s).sum();
-            assert!(sum <= budget);
+    fn a_scenario_is_begun_only_with_twice_its_budget_before_the_limit() {
+        for scenario in in_order().expect("every name is a scenario") {
+            let twice = Duration::from_secs(2 * u64::from(scenario.budget_s));
+            assert!(fits(Duration::ZERO, scenario), "{}", scenario.name);
+            assert!(!fits(RUN_LIMIT - twice, scenario), "{}", scenario.name);
         }
-        assert_eq!(chosen(100_000).expect("named").len(), scenario::ALL.len());
+    }
+
+    #[test]
+    fn the_closing_line_is_the_two_counts() {
+        let tally = Tally { passed: 12, failed: 1, ..Tally::new(AfterFailure::Stop) };
+        assert_eq!(tally.closing(), "12 passed, 1 failed");
     }
 
     #[test]
     fn a_failure_stops_the_run_unless_told_to_go_on() {
-        let mut stop = Tally { after: AfterFailure::Stop, passed: 0, failed: 0 };
+        let mut stop = Tally::new(AfterFailure::Stop);
         assert!(stop.count("x", Err(anyhow::anyhow!("no"))).is_err());
         let mut go_on = Tally { after: AfterFailure::KeepGoing, ..stop };
         assert!(go_on.count("x", Err(anyhow::anyhow!("no"))).is_ok());

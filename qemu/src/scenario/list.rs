@@ -1,6 +1,6 @@
 //! The list of scenarios.
 
-use super::{Scenario, story};
+use super::{Scenario, Trial, boot_environment, story};
 use crate::lab::Begin;
 use crate::variant;
 
@@ -91,6 +91,15 @@ pub(crate) const ALL: &[Scenario] = &[
             story::usb(stage, &variant::GOOD)
         })
     },
+    Scenario {
+        name: "boot-environment",
+        promise: "The boot script finds a slot or a defined rest, whatever the boot environment holds.",
+        releases: &[],
+        stick: None,
+        begin: Begin::PowerOn,
+        budget_s: 150,
+        trial: Trial::Firmware(boot_environment::run),
+    },
 ];
 
 const fn scenario(
@@ -98,7 +107,15 @@ const fn scenario(
     promise: &'static str,
     run: fn(&mut super::Stage) -> anyhow::Result<()>,
 ) -> Scenario {
-    Scenario { name, promise, releases: &[], stick: None, begin: Begin::Saved, budget_s: 300, run }
+    Scenario {
+        name,
+        promise,
+        releases: &[],
+        stick: None,
+        begin: Begin::Saved,
+        budget_s: 300,
+        trial: Trial::Node(run),
+    }
 }
 
 /// The scenario with this name.

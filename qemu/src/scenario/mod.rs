@@ -7,6 +7,7 @@
 //! A scenario passes when it came to its end and every claim held. A claim that does not hold does not stop it:
 //! what else is wrong helps to find out why.
 
+mod boot_environment;
 mod list;
 pub(crate) mod story;
 
@@ -43,7 +44,16 @@ pub(crate) struct Scenario {
     /// Seconds it takes on a quiet machine with two cores.
     pub(crate) budget_s: u32,
     /// Tries it.
-    pub(crate) run: fn(&mut Stage) -> Result<()>,
+    pub(crate) trial: Trial,
+}
+
+/// What a promise is tried on.
+#[derive(Clone, Copy)]
+pub(crate) enum Trial {
+    /// A running node.
+    Node(fn(&mut Stage) -> Result<()>),
+    /// The firmware and the boot script; no kernel is awaited.
+    Firmware(fn(&mut Bench) -> Result<()>),
 }
 
 /// One thing that had to be true.
@@ -61,6 +71,18 @@ impl Claim {
     /// Whether it is true.
     pub(crate) fn holds(&self) -> bool {
         self.found == self.wanted
+    }
+
+    /// The claim that `found` has to be `wanted`; the timeline tells when it is not.
+    fn noted(timeline: &Timeline, what: &str, found: impl Display, wanted: impl Display) -> Self {
+        let claim =
+            Self { what: what.to_owned(), found: found.to_string(), wanted: wanted.to_string() };
+        if !claim.holds() {
+            let text =
+                format!("NOT as promised: {what} is {}, wanted {}", claim.found, claim.wanted);
+            timeline.note(Actor::Lab, text);
+        }
+        claim
     }
 }
 
@@ -135,12 +157,7 @@ impl<'l> Stage<'l> {
 
     /// Notes that `found` had to be `wanted`.
     pub(crate) fn claim(&mut self, what: &str, found: impl Display, wanted: impl Display) {
-        let claim =
-            Claim { what: what.to_owned(), found: found.to_string(), wanted: wanted.to_string() };
-        if !claim.holds() {
-            self.say(format!("NOT as promised: {what} is {found}, wanted {wanted}"));
-        }
-        self.claims.push(claim);
+        self.claims.push(Claim::noted(self.guest.timeline(), what, found, wanted));
     }
 
     /// Notes a figure in seconds.
@@ -165,6 +182,35 @@ impl<'l> Stage<'l> {
     }
 }
 
+/// Disk images and their firmware, handed to a scenario that starts its machines itself.
+pub(crate) struct Bench<'l> {
+    /// What everything was built from.
+    pub(crate) lab: &'l Lab,
+    /// An empty folder for its images and its log.
+    pub(crate) folder: PathBuf,
+    timeline: Timeline,
+    claims: Vec<Claim>,
+}
+
+impl<'l> Bench<'l> {
+    /// A bench in `folder`, which is emptied first.
+    fn set(lab: &'l Lab, folder: PathBuf, timeline: &Timeline) -> Result<Self> {
+        let _ = fs::remove_dir_all(&folder);
+        fs::create_dir_all(&folder).with_context(|| format!("no folder {}", folder.display()))?;
+        Ok(Self { lab, folder, timeline: timeline.clone(), claims: Vec::new() })
+    }
+
+    /// Adds what the lab does to the timeline.
+    pub(crate) fn say(&self, what: impl Into<String>) {
+        self.timeline.note(Actor::Lab, what);
+    }
+
+    /// Notes that `found` had to be `wanted`.
+    pub(crate) fn claim(&mut self, what: &str, found: impl Display, wanted: impl Display) {
+        self.claims.push(Claim::noted(&self.timeline, what, found, wanted));
+    }
+}
+
 /// What stays of a guest's files after a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Keep {
@@ -176,20 +222,21 @@ pub(crate) enum Keep {
 
 /// Tries one scenario.
 pub(crate) fn run(lab: &Lab, scenario: &Scenario, keep: Keep, show: Show) -> Outcome {
-    let folder = places::lab().join("runs").join(scenario.name);
+    let folder = folder_of(scenario);
     let timeline = Timeline::start(show);
-    let setting = Setting { folder: folder.clone(), begin: scenario.begin, stick: scenario.stick };
-    let staged = Stage::set(lab, &setting, &timeline);
-    let (claims, figures, ended) = match staged {
-        Err(error) => (Vec::new(), BTreeMap::new(), Err(error)),
-        Ok(mut stage) => {
-            let ended = (scenario.run)(&mut stage);
-            (stage.claims, stage.figures, ended)
-        }
+    let (claims, figures, ended) = match scenario.trial {
+        Trial::Node(run) => on_a_node(lab, scenario, &timeline, run),
+        Trial::Firmware(run) => match Bench::set(lab, folder.clone(), &timeline) {
+            Err(error) => (Vec::new(), BTreeMap::new(), Err(error)),
+            Ok(mut bench) => {
+                let ended = run(&mut bench);
+                (bench.claims, BTreeMap::new(), ended)
+            }
+        },
     };
     let passed = ended.is_ok() && !claims.is_empty() && claims.iter().all(Claim::holds);
     if passed && keep == Keep::DisksOfFailures {
-        for file in ["disk.qcow2", "stick.img"] {
+        for file in ["disk.qcow2", "disk.img", "stick.img"] {
             let _ = fs::remove_file(folder.join(file));
         }
     }
@@ -204,4 +251,28 @@ pub(crate) fn run(lab: &Lab, scenario: &Scenario, keep: Keep, show: Show) -> Out
         timeline: timeline.moments(),
         log: folder.join("serial.log"),
     }
+}
+
+/// What a scenario found, its figures, and whether it came to its end.
+type Ended = (Vec<Claim>, BTreeMap<String, f64>, Result<()>);
+
+fn on_a_node(
+    lab: &Lab,
+    scenario: &Scenario,
+    timeline: &Timeline,
+    run: fn(&mut Stage) -> Result<()>,
+) -> Ended {
+    let folder = folder_of(scenario);
+    let setting = Setting { folder, begin: scenario.begin, stick: scenario.stick };
+    match Stage::set(lab, &setting, timeline) {
+        Err(error) => (Vec::new(), BTreeMap::new(), Err(error)),
+        Ok(mut stage) => {
+            let ended = run(&mut stage);
+            (stage.claims, stage.figures, ended)
+        }
+    }
+}
+
+fn folder_of(scenario: &Scenario) -> PathBuf {
+    places::lab().join("runs").join(scenario.name)
 }
