@@ -119,7 +119,8 @@ impl PackageSet {
                 "--anchored",
             ])
             .args(leave_out.iter().map(|pattern| format!("--exclude={pattern}")))
-            .args(["--exclude=./.packages", "--file"])
+            // Device nodes need root, and nobody needs them: the kernel makes its own.
+            .args(["--exclude=./.packages", "--exclude=./dev/*", "--file"])
             .arg(self.folder.join("files.tar"))
             .arg("--directory")
             .arg(target)

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
 use crate::host::Tool;
 use crate::places;
@@ -52,6 +52,9 @@ impl Signer {
                     present(file)?;
                 }
                 present(&keyring.to_string_lossy())?;
+                if variant == Variant::Production {
+                    refuse_throwaway(keyring)?;
+                }
                 Ok(Self {
                     key: key.clone(),
                     certificate: certificate.clone(),
@@ -77,6 +80,32 @@ fn present(file: &str) -> Result<()> {
     }
     bail!("nothing was built: there is no file {file}")
 }
+
+/// Fails when a certificate in `keyring` is a throwaway authority's, of this machine or of another.
+fn refuse_throwaway(keyring: &Path) -> Result<()> {
+    let packed = Tool::new("openssl")
+        .args(["crl2pkcs7", "-nocrl", "-certfile"])
+        .arg(keyring)
+        .run()
+        .with_context(|| format!("nothing was built: {} was not read", keyring.display()))?;
+    let names =
+        Tool::new("openssl").args(["pkcs7", "-print_certs", "-noout"]).input(packed).text()?;
+    ensure!(
+        names.contains("subject"),
+        "nothing was built: {} holds no certificate",
+        keyring.display()
+    );
+    ensure!(
+        !names.contains(AUTHORITY),
+        "nothing was built: {} trusts a throwaway development authority, \
+         whose key lies unprotected on a developer's machine",
+        keyring.display()
+    );
+    Ok(())
+}
+
+/// The name by which a throwaway authority is known, wherever it was made.
+const AUTHORITY: &str = "Throwaway development authority";
 
 /// The throwaway authority in `folder`, made now when it is not there.
 fn throwaway(folder: &Path) -> Result<Signer> {
@@ -105,7 +134,7 @@ fn make_authority(folder: &Path) -> Result<()> {
         .args(["req", "-x509"])
         .args(CURVE)
         .args(DAYS)
-        .args(["-subj", "/O=Steadfast/CN=Throwaway development authority"])
+        .args(["-subj", &format!("/O=Steadfast/CN={AUTHORITY}")])
         .args(["-addext", "basicConstraints=critical,CA:TRUE"])
         .args(["-addext", "keyUsage=critical,keyCertSign,cRLSign"])
         .args(["-keyout", "authority.key", "-out", "authority.pem"])
@@ -170,15 +199,50 @@ mod tests {
         assert!(error.to_string().contains("/nonexistent/key"), "{error}");
     }
 
+    /// A keyring with one authority of this name.
+    fn keyring(folder: &Path, name: &str) -> PathBuf {
+        fs::create_dir_all(folder).expect("the temporary folder can be made");
+        Tool::new("openssl")
+            .within(folder)
+            .args(["req", "-x509"])
+            .args(CURVE)
+            .args(["-subj", &format!("/O=Maker/CN={name}")])
+            .args(["-keyout", "key", "-out", name])
+            .run()
+            .expect("the authority can be made");
+        folder.join(name)
+    }
+
     #[test]
     fn a_pkcs11_uri_passes_through() {
-        let there = places::workspace().join(file!()).display().to_string();
+        let scratch = std::env::temp_dir().join(format!("pkcs11-{}", std::process::id()));
+        let own = keyring(&scratch, "Product").display().to_string();
         let signer = Signer::choose(
-            &args("pkcs11:token=a;object=k", "pkcs11:object=c", &there),
+            &args("pkcs11:token=a;object=k", "pkcs11:object=c", &own),
             Variant::Production,
         )
         .expect("the keyring is there");
         assert_eq!(signer.key, "pkcs11:token=a;object=k");
         assert_eq!(signer.kind, SignerKind::Given);
+        fs::remove_dir_all(&scratch).expect("removed");
+    }
+
+    #[test]
+    fn a_production_image_never_trusts_a_throwaway_authority() {
+        let scratch = std::env::temp_dir().join(format!("keyring-{}", std::process::id()));
+        let product = keyring(&scratch, "Product");
+        let throwaway = keyring(&scratch, AUTHORITY);
+        let both = scratch.join("both");
+        let text = [&product, &throwaway].map(|file| fs::read_to_string(file).expect("made"));
+        fs::write(&both, text.concat()).expect("written");
+        for wrong in [&throwaway, &both] {
+            let wrong = args("pkcs11:k", "pkcs11:c", &wrong.display().to_string());
+            let error = Signer::choose(&wrong, Variant::Production).expect_err("it is throwaway");
+            assert!(error.to_string().contains("throwaway"), "{error}");
+            assert!(Signer::choose(&wrong, Variant::Development).is_ok());
+        }
+        let none = args("pkcs11:k", "pkcs11:c", &scratch.join("key").display().to_string());
+        assert!(Signer::choose(&none, Variant::Production).is_err());
+        fs::remove_dir_all(&scratch).expect("removed");
     }
 }

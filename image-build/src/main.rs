@@ -111,6 +111,8 @@ struct BuildArgs {
 }
 
 fn main() -> ExitCode {
+    // What is made here goes into images: its modes must not follow the builder's habits.
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
     match run(Cli::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -151,7 +151,6 @@ impl Root {
             let inside = file.strip_prefix(source).expect("it was found below the folder");
             let inside =
                 inside.to_str().context("a file of an overlay has a name that is not text")?;
-            let mode = fs::symlink_metadata(&file)?.permissions();
             if file.is_symlink() {
                 let to = fs::read_link(&file)?;
                 self.link(to.to_str().context("a link's aim is not text")?, inside)?;
@@ -165,10 +164,16 @@ impl Root {
                 let text = fill(&text, values).with_context(|| format!("in {inside}"))?;
                 self.write(target, text)?;
             }
-            // The same bits whoever checked the tree out.
-            let bits = if mode.mode() & 0o100 == 0 { 0o644 } else { 0o755 };
-            fs::set_permissions(self.0.join(target), fs::Permissions::from_mode(bits))?;
+            self.normalise(&file, target)?;
         }
+        Ok(())
+    }
+
+    /// Gives `path` the same bits whoever checked the tree out: all may read, and run what its owner could.
+    fn normalise(&self, source: &Path, path: &str) -> Result<()> {
+        let mode = fs::metadata(source)?.permissions().mode();
+        let bits = if mode & 0o100 == 0 { 0o644 } else { 0o755 };
+        fs::set_permissions(self.0.join(path), fs::Permissions::from_mode(bits))?;
         Ok(())
     }
 
@@ -177,7 +182,7 @@ impl Root {
         Ok(())
     }
 
-    /// Copies the files of `source` as they are.
+    /// Copies the files of `source`, with [normal](Self::normalise) modes.
     pub(crate) fn copy_over(&self, source: &Path) -> Result<()> {
         ensure!(source.is_dir(), "nothing was built: there is no folder {}", source.display());
         for file in files_below(source)? {
@@ -189,7 +194,7 @@ impl Root {
                 self.link(to.to_str().context("a link's aim is not text")?, inside)?;
             } else {
                 self.write(inside, fs::read(&file)?)?;
-                fs::set_permissions(self.0.join(inside), fs::metadata(&file)?.permissions())?;
+                self.normalise(&file, inside)?;
             }
         }
         Ok(())
@@ -336,6 +341,44 @@ mod tests {
             assert!(conf.lines().any(|found| found == line), "{line} is not in\n{conf}");
         }
         assert!(conf.contains("device=/dev/steadfast/rootfs_b\ntype=raw\nbootname=B\n"));
+    }
+
+    #[test]
+    fn the_modes_of_an_overlay_do_not_depend_on_the_builder() {
+        let scratch = std::env::temp_dir().join(format!("modes-{}", std::process::id()));
+        let (from, to) = (scratch.join("from"), scratch.join("to"));
+        fs::create_dir_all(&from).expect("the temporary folder can be made");
+        for (name, bits) in [("private", 0o600), ("open", 0o666), ("program", 0o700)] {
+            fs::write(from.join(name), name).expect("written");
+            fs::set_permissions(from.join(name), fs::Permissions::from_mode(bits)).expect("ours");
+        }
+        Root::at(to.clone()).copy_over(&from).expect("the files are there");
+        let bits = |name: &str| {
+            fs::metadata(to.join(name)).expect("it was copied").permissions().mode() & 0o7777
+        };
+        assert_eq!([bits("private"), bits("open"), bits("program")], [0o644, 0o644, 0o755]);
+        fs::remove_dir_all(&scratch).expect("removed");
+    }
+
+    #[test]
+    fn a_long_check_of_the_data_ends_before_the_watchdog_does() {
+        let unit = filled("rootfs/etc/systemd/system/steadfast-data.service.in");
+        let limit = unit.lines().find_map(|line| line.strip_prefix("TimeoutStartSec="));
+        let limit: u32 = limit.and_then(|limit| limit.parse().ok()).expect("it has a limit");
+        assert!(limit > 0 && 2 * limit < profile().watchdog.boot_deadline_s, "{limit}");
+    }
+
+    #[test]
+    fn who_uses_the_data_ends_before_it_is_unmounted() {
+        for file in [
+            "rootfs/etc/systemd/system/steadfast.service.in",
+            "rootfs/etc/systemd/system/containerd.service.d/steadfast.conf",
+            "rootfs/etc/systemd/system/rauc.service.d/steadfast.conf",
+        ] {
+            let unit = filled(file);
+            let mut after = unit.lines().filter_map(|line| line.strip_prefix("After="));
+            assert!(after.any(|units| units.split(' ').any(|unit| unit == "data.mount")), "{file}");
+        }
     }
 
     #[test]
