@@ -32,7 +32,7 @@ pub struct Profile {
     pub disk: Disk,
     /// The two slots.
     pub slots: Slots,
-    /// The fixed address; none means DHCP.
+    /// The fixed address; none means that the image sets none.
     pub network: Option<Network>,
     /// Numbers that the image and the lab hold.
     pub limits: Limits,
@@ -173,7 +173,8 @@ pub struct Watchdog {
     pub module: String,
     /// Module options; `{boot_deadline_s}` stands for that figure.
     pub options: String,
-    /// Seconds from the initramfs to the agent's first feeding: covers the slowest legitimate boot.
+    /// Seconds from the initramfs to the agent's first feeding: covers the slowest legitimate boot, so it is
+    /// at least `limits.boot_s`.
     pub boot_deadline_s: u32,
     /// Seconds between two feedings of the running agent.
     pub deadline_s: u32,

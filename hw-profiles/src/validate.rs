@@ -164,6 +164,12 @@ fn watchdog(p: &Profile) -> Option<Fault> {
     if w.boot_deadline_s < w.deadline_s {
         return fault("watchdog.boot_deadline_s", "is shorter than watchdog.deadline_s");
     }
+    if w.boot_deadline_s < p.limits.boot_s {
+        return fault(
+            "watchdog.boot_deadline_s",
+            "is shorter than limits.boot_s, a legitimate boot",
+        );
+    }
     if !w.device.starts_with("/dev/") {
         return fault("watchdog.device", "is a path under /dev");
     }

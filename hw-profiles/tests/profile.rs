@@ -28,7 +28,7 @@ fn the_board_in_the_tree_is_accepted() {
         profile.slots.named().map(|(name, slot)| (name, slot.root.as_str())),
         [("A", "rootfs_a"), ("B", "rootfs_b")]
     );
-    assert_eq!(profile.watchdog.module_options(), "nowayout=1 heartbeat=240");
+    assert_eq!(profile.watchdog.module_options(), "nowayout=1 heartbeat=300");
 }
 
 #[test]
@@ -91,7 +91,8 @@ fn every_contradiction_is_refused_with_key_and_line() {
         ("size = 0x100000\nrecord", "size = 0x100001\nrecord", "ramoops.size"),
         ("scratch_address = 0x7e000000", "scratch_address = 0x70000000", "uboot.scratch_address"),
         ("\ndeadline_s = 40", "\ndeadline_s = 4", "watchdog.deadline_s"),
-        ("boot_deadline_s = 240", "boot_deadline_s = 39", "watchdog.boot_deadline_s"),
+        ("boot_deadline_s = 300", "boot_deadline_s = 39", "watchdog.boot_deadline_s"),
+        ("boot_deadline_s = 300", "boot_deadline_s = 299", "watchdog.boot_deadline_s"),
         ("device = \"/dev/watchdog\"", "device = \"watchdog\"", "watchdog.device"),
     ];
     for (from, to, key) in cases {
