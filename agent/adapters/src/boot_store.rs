@@ -9,7 +9,7 @@
 
 use rustix::fs::{Advice, FlockOperation, fadvise, flock};
 use std::fs::File;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::PathBuf;
 use steadfast_core::boot_env::{self, BootEnv, BootEnvError, COPY_SIZE, CopyIndex, Current};
 use steadfast_core::{Cause, Event, Failure, Port, Slot};
@@ -144,7 +144,8 @@ impl BootStore {
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder).map_err(error)?;
         }
-        let file = File::options().create(true).truncate(false).write(true).open(path);
+        // Nobody but root may take it, so that nobody else can make the node wait.
+        let file = File::options().create(true).truncate(false).write(true).mode(0o600).open(path);
         let file = file.map_err(error)?;
         flock(&file, FlockOperation::LockExclusive).map_err(|code| error(code.into()))?;
         Ok(file)

@@ -13,7 +13,7 @@ use std::fs::{self, File};
 use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use steadfast_core::Digest;
-use steadfast_core::ledger::{self, Entry, Last, Read};
+use steadfast_core::ledger::{self, Entry, Last};
 
 /// A segment is closed when it grew past this size in bytes.
 const SEGMENT: u64 = 1 << 20;
@@ -41,6 +41,8 @@ pub enum Kept {
 #[derive(Debug)]
 pub struct LedgerFile {
     folder: PathBuf,
+    /// Where it belongs, when it is in memory.
+    folder_wanted: PathBuf,
     memory: PathBuf,
     kept: Kept,
     file: File,
@@ -51,15 +53,21 @@ pub struct LedgerFile {
 }
 
 impl LedgerFile {
-    /// Opens the ledger in `folder`, or in `memory` when that fails, and says where to resume.
+    /// Opens the ledger in `folder` and says where to resume. What was kept in `memory` while the
+    /// folder could not be used is carried over first. When it cannot be used now, the ledger goes
+    /// on in memory, from the newest entry that either of them shows.
     pub fn open(folder: &Path, memory: &Path) -> io::Result<(LedgerFile, Option<Last>)> {
         match LedgerFile::open_in(folder, memory, Kept::Data) {
-            Ok(opened) => Ok(opened),
-            Err(error) => {
-                let (mut ledger, last) = LedgerFile::open_in(memory, memory, Kept::Memory)?;
-                let folder = folder.display();
-                ledger.damage = Some(format!("{folder} cannot be used: {error}"));
+            Ok((mut ledger, mut last)) => {
+                ledger.carry_over(&mut last)?;
                 Ok((ledger, last))
+            }
+            Err(error) => {
+                let (mut ledger, in_memory) = LedgerFile::open_in(memory, memory, Kept::Memory)?;
+                let in_folder = read_all(folder).ok().and_then(|found| found.last);
+                folder.clone_into(&mut ledger.folder_wanted);
+                ledger.damage = Some(format!("{} cannot be used: {error}", folder.display()));
+                Ok((ledger, newer(in_memory, in_folder)))
             }
         }
     }
@@ -70,32 +78,70 @@ impl LedgerFile {
         let fresh = !path.exists();
         let mut file =
             File::options().create(true).truncate(false).read(true).write(true).open(&path)?;
+        let taken = rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive);
+        taken.map_err(|_| io::Error::other("another agent holds the ledger"))?;
         if fresh {
             File::open(folder)?.sync_all()?;
         }
         let found = read_all(folder)?;
-        let length = found.newest_end;
-        if file.metadata()?.len() != length {
-            file.set_len(length)?;
+        let tail = file.metadata()?.len() - found.newest_end;
+        if tail > 0 {
+            file.set_len(found.newest_end)?;
             file.sync_all()?;
         }
-        file.seek(SeekFrom::Start(length))?;
-        let (folder, memory) = (folder.to_owned(), memory.to_owned());
-        let damage = (found.damaged > 0)
-            .then(|| format!("{} bytes in the middle are not entries", found.damaged));
-        let (entries, broken_at) = (found.entries, found.broken_at);
-        let ledger = LedgerFile { folder, memory, kept, file, length, entries, damage, broken_at };
+        file.seek(SeekFrom::Start(found.newest_end))?;
+        let ledger = LedgerFile {
+            folder: folder.to_owned(),
+            folder_wanted: folder.to_owned(),
+            memory: memory.to_owned(),
+            kept,
+            file,
+            length: found.newest_end,
+            entries: found.entries,
+            damage: found.damage(tail),
+            broken_at: found.broken_at,
+        };
         Ok((ledger, found.last))
+    }
+
+    /// Appends what was kept in memory and is newer, and forgets it there.
+    fn carry_over(&mut self, last: &mut Option<Last>) -> io::Result<()> {
+        let path = self.memory.join("ledger");
+        let Ok(bytes) = fs::read(&path) else { return Ok(()) };
+        for frame in ledger::frames(&bytes) {
+            let Some(entry) = frame.entry else { continue };
+            if last.as_ref().is_none_or(|last| last.entry.sequence < entry.sequence) {
+                self.try_append(frame.bytes)?;
+                *last = Some(Last { entry, head: sha256(frame.bytes) });
+            }
+        }
+        fs::remove_file(path)
+    }
+
+    /// Tries to leave memory for the folder again, if that is where the ledger is.
+    pub fn recover(&mut self) {
+        if self.kept == Kept::Data {
+            return;
+        }
+        // Its own lock must not keep it out of carrying itself over.
+        let (folder, memory) = (self.folder_wanted.clone(), self.memory.clone());
+        if let Ok((mut ledger, mut last)) = LedgerFile::open_in(&folder, &memory, Kept::Data)
+            && ledger.carry_over(&mut last).is_ok()
+        {
+            tracing::info!(folder = %folder.display(), "the ledger is back on its disk");
+            *self = ledger;
+        }
     }
 
     /// Appends one frame and syncs it. When the disk fails, the ledger goes on in memory.
     pub fn append(&mut self, frame: &[u8]) -> io::Result<()> {
         match self.try_append(frame) {
             Err(error) if self.kept == Kept::Data => {
-                let folder = self.folder.display().to_string();
+                let folder = self.folder.clone();
                 let (mut ledger, _) =
                     LedgerFile::open_in(&self.memory, &self.memory, Kept::Memory)?;
-                ledger.damage = Some(format!("{folder} cannot be written: {error}"));
+                ledger.damage = Some(format!("{} cannot be written: {error}", folder.display()));
+                ledger.folder_wanted = folder;
                 *self = ledger;
                 self.try_append(frame)
             }
@@ -127,6 +173,7 @@ impl LedgerFile {
         let path = self.folder.join("ledger");
         fs::rename(&path, name(1))?;
         self.file = File::options().create_new(true).read(true).write(true).open(&path)?;
+        rustix::fs::flock(&self.file, rustix::fs::FlockOperation::NonBlockingLockExclusive)?;
         File::open(&self.folder)?.sync_all()?;
         self.length = 0;
         Ok(())
@@ -156,7 +203,7 @@ impl LedgerFile {
     pub fn for_each(&self, mut visit: impl FnMut(Entry)) -> io::Result<()> {
         for path in segments(&self.folder) {
             let bytes = fs::read(path)?;
-            ledger::frames(&bytes).for_each(|frame| visit(frame.entry));
+            ledger::frames(&bytes).filter_map(|frame| frame.entry).for_each(&mut visit);
         }
         Ok(())
     }
@@ -168,31 +215,56 @@ fn segments(folder: &Path) -> Vec<PathBuf> {
     closed.chain([folder.join("ledger")]).filter(|path| path.exists()).collect()
 }
 
+/// The one with the higher sequence number.
+fn newer(one: Option<Last>, other: Option<Last>) -> Option<Last> {
+    let sequence = |last: &Option<Last>| last.as_ref().map(|last| last.entry.sequence);
+    if sequence(&other) > sequence(&one) { other } else { one }
+}
+
+#[derive(Default)]
 struct Found {
     last: Option<Last>,
     entries: u64,
+    unknown: u64,
     damaged: usize,
     broken_at: Option<u64>,
     newest_end: u64,
 }
 
+impl Found {
+    /// What is wrong with it, beside a torn tail, which is never longer than one frame.
+    fn damage(&self, tail: u64) -> Option<String> {
+        let mut wrong = Vec::new();
+        if self.damaged > 0 {
+            wrong.push(format!("{} bytes in the middle are not entries", self.damaged));
+        }
+        if tail > ledger::MAX_FRAME as u64 {
+            wrong.push(format!("{tail} bytes at the end were not entries"));
+        }
+        if self.unknown > 0 {
+            wrong.push(format!("{} entries are another version's", self.unknown));
+        }
+        (!wrong.is_empty()).then(|| wrong.join("; "))
+    }
+}
+
 fn read_all(folder: &Path) -> io::Result<Found> {
-    let mut all = Found { last: None, entries: 0, damaged: 0, broken_at: None, newest_end: 0 };
+    let mut all = Found::default();
     for path in segments(folder) {
         let bytes = fs::read(path)?;
         // The oldest segment may follow one that is no longer kept.
+        let first = || ledger::frames(&bytes).find_map(|frame| frame.entry);
         let before = match &all.last {
             Some(last) => last.head,
-            None => ledger::frames(&bytes).next().map_or(Digest::ZERO, |frame| {
-                if frame.entry.sequence == 1 { Digest::ZERO } else { frame.entry.previous }
-            }),
+            None => first().filter(|it| it.sequence != 1).map_or(Digest::ZERO, |it| it.previous),
         };
-        let Read { last, entries, end, damaged, broken_at } = ledger::read(&bytes, before, sha256);
-        all.last = last.or(all.last);
-        all.entries += entries;
-        all.damaged += damaged;
-        all.broken_at = all.broken_at.or(broken_at);
-        all.newest_end = end as u64;
+        let found = ledger::read(&bytes, before, sha256);
+        all.last = found.last.or(all.last);
+        all.entries += found.entries;
+        all.unknown += found.unknown;
+        all.damaged += found.damaged;
+        all.broken_at = all.broken_at.or(found.broken_at);
+        all.newest_end = found.end as u64;
     }
     Ok(all)
 }
@@ -224,6 +296,7 @@ mod tests {
         assert_eq!(last, None);
         let head = append(&mut ledger, 1, Digest::ZERO);
         let head = append(&mut ledger, 2, head);
+        drop(ledger);
         let (ledger, last) = open(folder.path());
         let last = last.expect("two entries");
         assert_eq!((last.entry.sequence, last.head), (2, head));
@@ -236,9 +309,11 @@ mod tests {
         let (mut ledger, _) = open(folder.path());
         let head = append(&mut ledger, 1, Digest::ZERO);
         ledger.file.write_all(&[0x5f, 0x1d, 1, 200]).expect("writable");
+        drop(ledger);
         let (mut ledger, last) = open(folder.path());
         assert_eq!(last.map(|last| last.entry.sequence), Some(1));
         append(&mut ledger, 2, head);
+        drop(ledger);
         let (ledger, last) = open(folder.path());
         assert_eq!(last.map(|last| last.entry.sequence), Some(2));
         assert_eq!((ledger.damage(), ledger.broken_at()), (None, None));
@@ -253,6 +328,7 @@ mod tests {
             ledger.length = if sequence % 3 == 0 { SEGMENT } else { ledger.length };
             head = append(&mut ledger, sequence, head);
         }
+        drop(ledger);
         assert_eq!(segments(&folder.path().join("data")).len(), CLOSED + 1);
         let (ledger, last) = open(folder.path());
         assert_eq!(last.map(|last| last.head), Some(head));
@@ -278,7 +354,36 @@ mod tests {
         let (mut ledger, _) = open(folder.path());
         let head = append(&mut ledger, 1, Digest::ZERO);
         ledger.file = File::options().read(true).write(true).open("/dev/full").expect("there");
-        append(&mut ledger, 2, head);
+        let head = append(&mut ledger, 2, head);
         assert_eq!((ledger.kept(), ledger.entries()), (Kept::Memory, 1));
+        drop(ledger);
+        // The next start carries it over, and resumes after it.
+        let (ledger, last) = open(folder.path());
+        let last = last.expect("two entries");
+        assert_eq!((last.entry.sequence, last.head, ledger.kept()), (2, head, Kept::Data));
+        assert_eq!((ledger.entries(), ledger.broken_at()), (2, None));
+    }
+
+    #[test]
+    fn a_disk_that_works_again_takes_the_ledger_back() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (mut ledger, _) = open(folder.path());
+        let head = append(&mut ledger, 1, Digest::ZERO);
+        ledger.file = File::options().read(true).write(true).open("/dev/full").expect("there");
+        let head = append(&mut ledger, 2, head);
+        ledger.recover();
+        append(&mut ledger, 3, head);
+        assert_eq!((ledger.kept(), ledger.entries(), ledger.damage()), (Kept::Data, 3, None));
+        drop(ledger);
+        assert_eq!(open(folder.path()).0.broken_at(), None);
+    }
+
+    #[test]
+    fn a_second_agent_cannot_open_the_ledger() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (_first, _) = open(folder.path());
+        let (second, _) = open(folder.path());
+        assert_eq!(second.kept(), Kept::Memory);
+        assert!(second.damage().is_some_and(|damage| damage.contains("another agent")));
     }
 }

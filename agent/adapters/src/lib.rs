@@ -4,6 +4,7 @@
 //! that chooses what the node does belongs in `steadfast-core`.
 
 pub mod boot_store;
+mod bus;
 pub mod checks;
 pub mod evidence;
 pub mod fetch;

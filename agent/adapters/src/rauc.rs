@@ -1,5 +1,6 @@
 //! RAUC as a port: verify a bundle, install it, and type what went wrong.
 
+use crate::bus::{ask_systemd, system_bus};
 use rauc_bindings::{
     Access, BundleInfo, Error, FailureKind, InspectArgs, InstallArgs, Installer, Limits,
 };
@@ -9,6 +10,10 @@ use steadfast_core::{
     Bundle, Cause, Digest, Event, Failure, Inspected, Offer, Port, Slot, VerifiedBundle, Version,
 };
 use tokio::sync::watch;
+
+/// How long RAUC may inspect a bundle: longer than the 300 s after which the kernel gives up a
+/// streaming server that says nothing (RAUC 1.13, `NBD_ATTR_TIMEOUT`).
+const INSPECT: Duration = Duration::from_secs(330);
 
 /// What RAUC is told.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,11 +51,11 @@ impl Rauc {
         tls_ca: Option<PathBuf>,
         progress: watch::Sender<Progress>,
     ) -> Rauc {
-        Rauc { limits: Limits { stall, ..Limits::default() }, tls_ca, progress }
+        Rauc { limits: Limits { stall, inspect: INSPECT, ..Limits::default() }, tls_ca, progress }
     }
 
     async fn installer(&self) -> Result<Installer, Error> {
-        let bus = zbus::Connection::system().await?;
+        let bus = system_bus().await?;
         Installer::connect_within(&bus, self.limits).await
     }
 
@@ -64,7 +69,24 @@ impl Rauc {
             let args = InspectArgs { access: self.access() };
             self.installer().await?.inspect(&offer.source, args).await
         };
-        inspected(inspect.await.map_err(|error| failure(&error))?)
+        match inspect.await {
+            Ok(info) => inspected(info),
+            Err(error) => Err(self.failed(offer, &error).await),
+        }
+    }
+
+    /// The failure; a RAUC that hangs on a server is started anew, or it would answer nobody again.
+    async fn failed(&self, offer: &Offer, error: &Error) -> Failure {
+        let hangs = matches!(error, Error::NoAnswer { .. } | Error::Stalled { .. });
+        if !hangs {
+            return failure(error);
+        }
+        if let Err(error) = ask_systemd("RestartUnit", &("rauc.service", "replace")).await {
+            tracing::error!(%error, "RAUC could not be started anew");
+        }
+        let remote = offer.source.contains("://");
+        let cause = if remote { Cause::Network } else { Cause::Installer };
+        Failure::new(cause, format_args!("{}", crate::chain(error)))
     }
 
     async fn install(&self, offer: &Offer, bundle: &Bundle, target: Slot) -> Result<(), Failure> {
@@ -76,7 +98,9 @@ impl Rauc {
                 tracing::info!(%error, "it failed");
             }
         }
-        self.write(&installer, offer).await.map_err(|error| failure(&error))?;
+        if let Err(error) = self.write(&installer, offer).await {
+            return Err(self.failed(offer, &error).await);
+        }
         written(&installer, bundle, target).await
     }
 
@@ -114,11 +138,12 @@ async fn written(installer: &Installer, bundle: &Bundle, target: Slot) -> Result
         return Err(Failure::new(Cause::Installer, evidence));
     };
     match &slot.bundle.hash {
-        Some(hash) if *hash.as_bytes() != bundle.digest.0 => {
-            let evidence = format_args!("the slot holds {hash}, not {}", bundle.digest);
+        Some(hash) if *hash.as_bytes() == bundle.digest.0 => Ok(()),
+        found => {
+            let found = found.as_ref().map_or("nothing".to_owned(), ToString::to_string);
+            let evidence = format_args!("RAUC says the slot holds {found}, not {}", bundle.digest);
             Err(Failure::new(Cause::Damaged, evidence))
         }
-        _ => Ok(()),
     }
 }
 

@@ -2,36 +2,41 @@
 
 use std::io;
 use std::path::Path;
+use std::time::Duration;
 use steadfast_core::{Event, Port};
+use tokio::time::{sleep, timeout};
+
+use crate::bus::ask_systemd;
+
+/// How long services may take to stop before the kernel restarts the node all the same.
+const SHUTDOWN: Duration = Duration::from_secs(120);
+
+/// How long the disks may take to be synced then.
+const SYNC: Duration = Duration::from_secs(10);
 
 /// The order to restart the node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reboot;
 
 /// Restarts the node through systemd, so that services stop first; if systemd does not take the
-/// order, through the kernel, after a sync.
+/// order or does not get there, through the kernel, after a sync.
 #[derive(Clone, Copy, Debug)]
 pub struct System;
-
-/// A connection of its own for each order: a bus that was restarted costs nothing.
-async fn ask_systemd() -> zbus::Result<()> {
-    let bus = zbus::Connection::system().await?;
-    let (name, path) = ("org.freedesktop.systemd1", "/org/freedesktop/systemd1");
-    let interface = Some("org.freedesktop.systemd1.Manager");
-    bus.call_method(Some(name), path, interface, "Reboot", &()).await.map(drop)
-}
 
 impl Port for System {
     type Action = Reboot;
 
     /// Never comes back: the next event is [`Event::Booted`], after the restart.
     async fn perform(&mut self, Reboot: Reboot) -> Event {
-        if let Err(error) = ask_systemd().await {
-            tracing::error!(%error, "systemd did not take the order to reboot; the kernel will");
-            rustix::fs::sync();
-            let done = rustix::system::reboot(rustix::system::RebootCommand::Restart);
-            tracing::error!(?done, "the kernel did not reboot");
+        match ask_systemd("Reboot", &()).await {
+            Ok(()) => sleep(SHUTDOWN).await,
+            Err(error) => tracing::error!(%error, "systemd did not take the order to reboot"),
         }
+        tracing::error!("the kernel restarts the node now");
+        // A sync that hangs on a dead disk must not keep the node from restarting.
+        let _ = timeout(SYNC, tokio::task::spawn_blocking(rustix::fs::sync)).await;
+        let done = rustix::system::reboot(rustix::system::RebootCommand::Restart);
+        tracing::error!(?done, "the kernel did not restart");
         std::future::pending().await
     }
 }

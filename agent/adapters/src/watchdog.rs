@@ -37,10 +37,17 @@ impl Watchdog {
     /// Takes the watchdog over, or arms it, with this deadline.
     pub fn open(device: &Path, deadline: Duration) -> io::Result<Watchdog> {
         let device = File::options().write(true).open(device)?;
+        let watchdog = Watchdog { device };
+        watchdog.set_deadline(deadline)?;
+        Ok(watchdog)
+    }
+
+    /// Changes the deadline, for what legitimately takes longer: a shutdown.
+    pub fn set_deadline(&self, deadline: Duration) -> io::Result<()> {
         let mut seconds = i32::try_from(deadline.as_secs()).unwrap_or(i32::MAX);
         // SAFETY: WDIOC_SETTIMEOUT reads and writes one int through the pointer that it is given.
-        unsafe { ioctl(&device, Updater::<SET_TIMEOUT, i32>::new(&mut seconds)) }?;
-        Ok(Watchdog { device })
+        unsafe { ioctl(&self.device, Updater::<SET_TIMEOUT, i32>::new(&mut seconds)) }?;
+        Ok(())
     }
 
     /// Who made the last reset.

@@ -83,7 +83,10 @@ fn start(paths: &Paths) -> Result<(), AgentError> {
     let board = board::Board::load(&paths.board)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(AgentError::Start)?;
-    tokio::task::LocalSet::new().block_on(&runtime, life::live(paths, config, board))
+    let ended = tokio::task::LocalSet::new().block_on(&runtime, life::live(paths, config, board));
+    // A read that hangs on a dead medium must not hold the agent's end.
+    runtime.shutdown_background();
+    ended
 }
 
 fn log_to_journal() {

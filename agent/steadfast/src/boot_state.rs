@@ -87,7 +87,10 @@ fn with_store(call: Call, store: &BootStore) -> Result<String, String> {
     let attempts = store.attempts();
     let changed = match call {
         Call::SetPrimary(slot) => store.change(|env| env.activated(slot, attempts.trial)),
-        Call::SetGood(slot) => store.change(|env| env.good(slot, attempts.trial)),
+        // RAUC's "good" takes no attempt away from a slot that has more.
+        Call::SetGood(slot) => {
+            store.change(|env| env.good(slot, attempts.trial.max(env.left[slot as usize])))
+        }
         Call::SetBad(slot) => store.change(|env| env.bad(slot)),
         Call::GetPrimary | Call::GetState(_) | Call::GetCurrent | Call::Show | Call::ShowJson => {
             return store.read().map_err(words).and_then(|snapshot| {

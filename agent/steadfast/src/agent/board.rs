@@ -31,6 +31,8 @@ pub struct Board {
     pub watchdog: PathBuf,
     /// How long the running agent may be silent.
     pub deadline: Duration,
+    /// How long a boot, and so a shutdown, may take.
+    pub boot_deadline: Duration,
 }
 
 /// Why the board's facts cannot be used.
@@ -80,6 +82,7 @@ impl Board {
             store: BootStore::new(place, attempts),
             watchdog: watchdog.device.into(),
             deadline: Duration::from_secs(watchdog.deadline_s.into()),
+            boot_deadline: Duration::from_secs(watchdog.boot_deadline_s.into()),
         })
     }
 }

@@ -16,13 +16,19 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Semaphore, mpsc::UnboundedSender, oneshot, watch};
 use tokio::task::spawn_local;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 /// The group that may read.
 const GROUP: &str = "steadfast";
 
 /// How many clients are served at once.
 const CLIENTS: usize = 16;
+
+/// How many of these places are kept for root, so that readers cannot keep an operator out.
+const FOR_ROOT: usize = 4;
+
+/// The pause after a client could not be let in (out of file descriptors, say).
+const ACCEPT_AGAIN: Duration = Duration::from_secs(1);
 
 /// A request is short; an answer may be long ([`MAX_FRAME`]).
 const MAX_REQUEST: u32 = 4096;
@@ -50,8 +56,21 @@ pub fn listen(
     let room = Arc::new(Semaphore::new(CLIENTS));
     spawn_local(async move {
         loop {
-            let Ok((stream, _)) = listener.accept().await else { continue };
-            let Ok(place) = Arc::clone(&room).try_acquire_owned() else { continue };
+            let stream = match listener.accept().await {
+                Ok((stream, _)) => stream,
+                Err(error) => {
+                    tracing::warn!(%error, "a client of the control socket was not let in");
+                    sleep(ACCEPT_AGAIN).await;
+                    continue;
+                }
+            };
+            let root = stream.peer_cred().is_ok_and(|peer| peer.uid() == 0);
+            let enough = root || room.available_permits() > FOR_ROOT;
+            let place = Arc::clone(&room).try_acquire_owned().ok().filter(|_| enough);
+            let Some(place) = place else {
+                spawn_local(turn_away(stream));
+                continue;
+            };
             let (asks, changed) = (asks.clone(), changed.clone());
             spawn_local(async move {
                 if let Err(error) = serve(stream, asks, changed).await {
@@ -84,6 +103,13 @@ fn bind(path: &Path) -> io::Result<UnixListener> {
 fn group_id(groups: &str) -> Option<u32> {
     let mut fields = groups.lines().map(|line| line.split(':'));
     fields.find_map(|mut field| (field.next()? == GROUP).then(|| field.nth(1)?.parse().ok())?)
+}
+
+/// Tells one client too many that it is one.
+async fn turn_away(mut stream: UnixStream) {
+    let because = "too many clients ask the agent at once".to_owned();
+    // Whether it still listens is its own affair.
+    let _ = timeout(PATIENCE, write_frame(&mut stream, &Response::Refused { because })).await;
 }
 
 async fn serve(

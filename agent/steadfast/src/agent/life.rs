@@ -22,7 +22,8 @@ use steadfast_adapters::watchdog::{LastReset, Watchdog};
 use steadfast_core::ledger::Stamp;
 use steadfast_core::window::Window;
 use steadfast_core::{
-    At, Boot, Event, Machine, Offer, OtherSlot, Policy, Refusal, Turn, Update, gate, watchdog,
+    Action, At, Boot, Cause, Event, Failure, Machine, Offer, OtherSlot, Policy, Refusal, Turn,
+    Update, gate, watchdog,
 };
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -40,7 +41,7 @@ pub async fn live(paths: &Paths, config: Config, board: Board) -> Result<(), Age
     let (changed, changes) = watch::channel(0);
     let mut life = Life::begin(&config, board, heard.clone(), changed)?;
     life.turn(life.booted()?)?;
-    life.evidence().clear();
+    life.clear_evidence();
     control::listen(&paths.socket, asks, changes)?;
     let mut tick = interval(watchdog::period(life.deadline));
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -49,9 +50,15 @@ pub async fn live(paths: &Paths, config: Config, board: Board) -> Result<(), Age
         tokio::select! {
             event = next(&mut events) => life.turn(event)?,
             ask = next(&mut asked) => life.answer(ask)?,
-            _ = tick.tick() => life.turn(life.tick())?,
+            _ = tick.tick() => {
+                life.ledger.recover();
+                life.turn(life.tick())?;
+            }
             () = life.reporter.moved() => life.tell_clients(),
-            _ = terminate.recv() => return Ok(()),
+            _ = terminate.recv() => {
+                life.leave();
+                return Ok(());
+            }
         }
     }
 }
@@ -122,9 +129,42 @@ impl Life {
         self.announce();
         self.tell_clients();
         if let Some(order) = order {
-            self.router.route(order);
+            self.give(order);
         }
         Ok(())
+    }
+
+    /// Hands an order to its port. While the ledger is only in memory, nothing is begun that a
+    /// restart would have to know about.
+    fn give(&mut self, order: Action) {
+        if self.ledger.kept() == Kept::Data {
+            return self.router.route(order);
+        }
+        let unsaved = || {
+            let evidence = format_args!("the ledger cannot be written to /data");
+            Err(Failure::new(Cause::Write, evidence))
+        };
+        match order {
+            Action::Install { .. } => self.router.heard(Event::Installed(unsaved())),
+            Action::Activate(_) => self.router.heard(Event::Activated(unsaved())),
+            order => self.router.route(order),
+        }
+    }
+
+    /// Evidence is removed once the entry that tells of it is on the disk.
+    fn clear_evidence(&self) {
+        if self.ledger.kept() == Kept::Data {
+            self.evidence().clear();
+        }
+    }
+
+    /// systemd asks the agent to end, perhaps for a shutdown, which may take as long as a boot.
+    fn leave(&self) {
+        if let Some(watchdog) = &self.watchdog
+            && let Err(error) = watchdog.set_deadline(self.board.boot_deadline)
+        {
+            tracing::warn!(%error, "the watchdog's deadline could not be set for the shutdown");
+        }
     }
 
     fn feed(&mut self, proof: &watchdog::TurnCompleted) {
@@ -266,6 +306,7 @@ fn wire(
     let http = tls_ca.clone().map_or_else(Client::default, Client::new);
     let fetch = FetchPort::new(http.clone(), fetch::LIMITS, Backoff::new(boot));
     let router = Router {
+        own: heard.clone(),
         fetch: serve(fetch, heard.clone()),
         rauc: serve(Rauc::new(stall, tls_ca, progress), heard.clone()),
         boot: serve(board.store.clone(), heard.clone()),

@@ -5,6 +5,8 @@ use crate::protocol::{
     AgentStatus, BootStatus, CauseStatus, CheckStatus, EndingStatus, History, HistoryEnding,
     HistoryEntry, LedgerStatus, Left, Progress, Response, Status, System, UpdateStatus,
 };
+use std::collections::VecDeque;
+use std::path::PathBuf;
 use steadfast_adapters::boot_store::{BootStoreError, Snapshot};
 use steadfast_adapters::ledger_file::{Kept, LedgerFile};
 use steadfast_adapters::rauc;
@@ -15,6 +17,10 @@ use steadfast_core::{
 };
 use tokio::sync::watch;
 
+/// How many entries, and how many endings, one answer holds: the newest. An entry is at most about
+/// 500 bytes as an answer, so both fit into one frame.
+const HISTORY: usize = 1000;
+
 /// What is needed to answer, beside the core's memory.
 #[derive(Debug)]
 pub struct Reporter {
@@ -22,6 +28,8 @@ pub struct Reporter {
     progress: watch::Receiver<rauc::Progress>,
     checks: watch::Receiver<Vec<Watched>>,
     committed: Option<(Committed, u64)>,
+    /// Where the start of /data leaves word of a repair or a loss; whoever has read it removes it.
+    data_told: PathBuf,
 }
 
 impl Reporter {
@@ -33,7 +41,8 @@ impl Reporter {
     ) -> Reporter {
         let host = || rustix::system::uname().nodename().to_string_lossy().into_owned();
         let node = config.node.name.clone().unwrap_or_else(host);
-        Reporter { node, progress, checks, committed: None }
+        let data_told = config.paths.data.join("evidence/data");
+        Reporter { node, progress, checks, committed: None, data_told }
     }
 
     /// Learns from the ledger when the running system was committed.
@@ -82,12 +91,32 @@ impl Reporter {
             system: self.system(node),
             update: self.update(node),
             boot: boot_status(boot),
-            ledger: ledger_status(ledger),
+            ledger: self.ledger_status(ledger),
             checks: self.checks.borrow().iter().map(check_status).collect(),
             floor: node.floor.as_ref().map(ToString::to_string),
             refused: node.refused.iter().map(ToString::to_string).collect(),
             agent: agent_status(),
         }))
+    }
+
+    /// The ledger, and what the data file system's start had to tell of it.
+    fn ledger_status(&self, ledger: &LedgerFile) -> LedgerStatus {
+        let told = std::fs::read_to_string(&self.data_told).ok();
+        let told =
+            told.and_then(|text| text.lines().next().map(|line| format!("/data was {line}")));
+        let damage: Vec<String> =
+            ledger.damage().map(str::to_owned).into_iter().chain(told).collect();
+        let kept = match ledger.kept() {
+            Kept::Data => "data",
+            Kept::Memory => "memory",
+        };
+        let chain = if ledger.broken_at().is_none() { "whole" } else { "broken" };
+        LedgerStatus {
+            entries: ledger.entries(),
+            kept: kept.to_owned(),
+            damage: (!damage.is_empty()).then(|| damage.join("; ")),
+            chain: chain.to_owned(),
+        }
     }
 
     fn system(&self, node: &Node) -> System {
@@ -120,17 +149,20 @@ impl Reporter {
 
     /// The ledger, entry by entry.
     pub fn history(&self, ledger: &LedgerFile) -> Response {
-        let mut history = History { entries: Vec::new(), endings: Vec::new() };
-        let mut endings = 0;
+        let (mut entries, mut ended) = (VecDeque::new(), VecDeque::new());
+        let mut endings = None;
         let read = ledger.for_each(|entry| {
-            if entry.next.endings != endings
+            // Of the oldest entry that is kept nobody knows whether the ending was new.
+            let first = if entry.sequence == 1 { 0 } else { entry.next.endings };
+            if entry.next.endings != endings.unwrap_or(first)
                 && let Some(last) = &entry.next.last
             {
-                history.endings.push(history_ending(&entry, last));
+                push(&mut ended, history_ending(&entry, last));
             }
-            endings = entry.next.endings;
-            history.entries.push(history_entry(&entry));
+            endings = Some(entry.next.endings);
+            push(&mut entries, history_entry(&entry));
         });
+        let history = History { entries: entries.into(), endings: ended.into() };
         match read {
             Ok(()) => Response::History(history),
             Err(error) => {
@@ -138,6 +170,14 @@ impl Reporter {
             }
         }
     }
+}
+
+/// Keeps the newest that fit into one answer.
+fn push<T>(list: &mut VecDeque<T>, item: T) {
+    if list.len() == HISTORY {
+        list.pop_front();
+    }
+    list.push_back(item);
 }
 
 /// How far the running system is trusted.
@@ -183,23 +223,6 @@ impl From<&Snapshot> for BootStatus {
                 .map(|it| copy(&it.as_ref().map(|_| ()).map_err(|e| *e)))
                 .collect(),
         }
-    }
-}
-
-fn ledger_status(ledger: &LedgerFile) -> LedgerStatus {
-    LedgerStatus {
-        entries: ledger.entries(),
-        kept: match ledger.kept() {
-            Kept::Data => "data",
-            Kept::Memory => "memory",
-        }
-        .to_owned(),
-        damage: ledger.damage().map(str::to_owned),
-        chain: match ledger.broken_at() {
-            None => "whole",
-            Some(_) => "broken",
-        }
-        .to_owned(),
     }
 }
 

@@ -12,6 +12,8 @@ use tokio::task::spawn_local;
 /// The queue of each port.
 #[derive(Debug)]
 pub struct Router {
+    /// Back to the loop.
+    pub own: UnboundedSender<Event>,
     /// To the fetcher.
     pub fetch: UnboundedSender<Fetch>,
     /// To RAUC.
@@ -25,6 +27,12 @@ pub struct Router {
 }
 
 impl Router {
+    /// Answers an order that no port was given.
+    pub fn heard(&self, event: Event) {
+        // The loop holds the other end as long as it runs.
+        let _ = self.own.send(event);
+    }
+
     /// Hands the order to its port.
     pub fn route(&self, action: Action) {
         let taken = match action {
