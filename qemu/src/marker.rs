@@ -69,7 +69,11 @@ impl Marker {
     pub(crate) fn moment(&self) -> (Actor, String) {
         match self {
             Self::Slot { slot, order, left } => {
-                (Actor::Boot, format!("slot {slot} is tried (order {order}, {left} more attempts)"))
+                let attempts = if left == "1" { "attempt" } else { "attempts" };
+                (
+                    Actor::Boot,
+                    format!("slot {slot} is tried (order {order}, {left} more {attempts})"),
+                )
             }
             Self::CannotLoad { slot } => (Actor::Boot, format!("slot {slot} cannot be loaded")),
             Self::Rearm { round } => (
