@@ -50,7 +50,7 @@ impl Builder {
             None => build_agent(profile.arch.rust_target())?,
         };
         step("build the image tool", cargo().args(["build", "--package", "steadfast-image"]))?;
-        let image_tool = target_folder().join("debug/steadfast-image");
+        let image_tool = target_folder()?.join("debug/steadfast-image");
         let said = step(
             "get the firmware",
             Command::new(&image_tool).args(["tools", "--board", &profile.name]),
@@ -73,8 +73,8 @@ impl Builder {
         let mut command = self.command(variant, &folder)?;
         let inputs = self.fingerprint(variant, &command)?;
         let marker = folder.join("inputs");
-        let text = format!("{inputs:016x}\n");
-        if fs::read_to_string(&marker).is_ok_and(|old| old == text) {
+        let text = |inputs| format!("{inputs:016x}\n");
+        if fs::read_to_string(&marker).is_ok_and(|old| old == text(inputs)) {
             return Ok(inputs);
         }
         if folder.exists() {
@@ -88,7 +88,9 @@ impl Builder {
         step(&format!("build {what} {} {}", variant.name, variant.version), &mut command)?;
         let bundle = folder.join(variant.bundle_name());
         ensure!(bundle.exists(), "the image tool made no {}", bundle.display());
-        fs::write(marker, text)?;
+        // The first build makes the throwaway authority, which is an input too.
+        let inputs = self.fingerprint(variant, &command)?;
+        fs::write(marker, text(inputs))?;
         Ok(inputs)
     }
 
@@ -145,6 +147,8 @@ impl Builder {
         roots.extend(variant.overlays("root"));
         roots.extend(variant.overlays("boot"));
         roots.push(self.agent.clone());
+        // Its certificate is in every image; with another one, no bundle of before is trusted.
+        roots.push(places::dev_authority().join("authority.pem"));
         let mut files = BTreeSet::new();
         for root in roots {
             collect(&root, &mut files)?;
@@ -153,7 +157,7 @@ impl Builder {
             file.hash(&mut hasher);
             match fs::read(&file) {
                 Ok(bytes) => bytes.hash(&mut hasher),
-                // A dangling link is content too: its name was hashed.
+                // A dangling link is content too, and so is a certificate not made yet: the name was hashed.
                 Err(_) => 0_u8.hash(&mut hasher),
             }
         }
@@ -167,7 +171,7 @@ pub(crate) fn build_agent(target: &str) -> Result<PathBuf> {
         &format!("build the agent for {target}"),
         cargo().args(["build", "--release", "--package", "steadfast", "--target", target]),
     )?;
-    Ok(target_folder().join(target).join("release/steadfast"))
+    Ok(target_folder()?.join(target).join("release/steadfast"))
 }
 
 fn collect(path: &Path, files: &mut BTreeSet<PathBuf>) -> Result<()> {
@@ -188,8 +192,18 @@ pub(crate) fn cargo() -> Command {
     command
 }
 
-/// Where cargo puts what it builds.
-fn target_folder() -> PathBuf {
-    std::env::var_os("CARGO_TARGET_DIR")
-        .map_or_else(|| places::workspace().join("target"), PathBuf::from)
+/// Where cargo puts what it builds, in its own words.
+fn target_folder() -> Result<PathBuf> {
+    #[derive(Deserialize)]
+    struct Metadata {
+        target_directory: PathBuf,
+    }
+    let said = cargo()
+        .args(["metadata", "--format-version", "1", "--no-deps"])
+        .output()
+        .context("cargo does not start")?;
+    let metadata: Metadata = serde_json::from_slice(&said.stdout).with_context(|| {
+        format!("cargo metadata: {}", String::from_utf8_lossy(&said.stderr).trim())
+    })?;
+    Ok(metadata.target_directory)
 }
