@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! steadfast-boot: …       the boot script        which slot, and what it could not load
-//! steadfast-initramfs: …  the initramfs          started, handed over, failed
+//! steadfast-initramfs: …  the initramfs          started, watchdog armed, handed over, failed
 //! steadfast: state …      the agent (kernel log) each change of state
 //! steadfast-shell: …      the development shell  ready for commands
 //! ```
@@ -28,6 +28,8 @@ pub(crate) enum Marker {
     Panic { why: String },
     /// The initramfs runs.
     InitramfsStarted { up: f64 },
+    /// From here on the hardware watchdog counts.
+    WatchdogArmed,
     /// The initramfs hands over to the root file system.
     InitramfsSwitched { up: f64 },
     /// The initramfs gave up.
@@ -49,6 +51,7 @@ impl Marker {
             return match word {
                 "start" => Some(Self::InitramfsStarted { up: first_number(rest)? }),
                 "switch" => Some(Self::InitramfsSwitched { up: first_number(rest)? }),
+                "watchdog" if rest.starts_with("armed") => Some(Self::WatchdogArmed),
                 "failed:" => Some(Self::InitramfsFailed { why: rest.to_owned() }),
                 _ => None,
             };
@@ -83,9 +86,8 @@ impl Marker {
             Self::Resting => (Actor::Boot, "no slot can boot; the node rests".into()),
             Self::Kernel => (Actor::Kernel, "kernel starts".into()),
             Self::Panic { why } => (Actor::Kernel, format!("panic: {why}")),
-            Self::InitramfsStarted { .. } => {
-                (Actor::Kernel, "initramfs starts, watchdog armed".into())
-            }
+            Self::InitramfsStarted { .. } => (Actor::Kernel, "initramfs starts".into()),
+            Self::WatchdogArmed => (Actor::Kernel, "watchdog armed".into()),
             Self::InitramfsSwitched { .. } => {
                 (Actor::Kernel, "root file system verified and opened".into())
             }
@@ -157,6 +159,7 @@ mod tests {
         );
         assert_eq!(read("steadfast-boot: rearm 1"), Some(Marker::Rearm { round: "1".into() }));
         assert_eq!(read("steadfast-boot: no slot can boot, resting"), Some(Marker::Resting));
+        assert_eq!(read("steadfast-initramfs: watchdog armed"), Some(Marker::WatchdogArmed));
         assert_eq!(
             read("steadfast-initramfs: switch 4.25"),
             Some(Marker::InitramfsSwitched { up: 4.25 })
