@@ -48,9 +48,9 @@ pub(crate) fn run(consent: Consent) -> Result<bool> {
     if still.is_empty() {
         return Ok(false);
     }
-    println!("This machine lacks:");
+    eprintln!("This machine lacks:");
     for line in still.lines() {
-        println!("  {line}");
+        eprintln!("  {line}");
     }
     if consent == Consent::Ask {
         ask()?;
@@ -67,7 +67,7 @@ pub(crate) fn run(consent: Consent) -> Result<bool> {
         }
     }
     ensure!(still.is_empty(), "still missing after the set-up:\n{}", still.lines().join("\n"));
-    println!("The machine is ready.");
+    eprintln!("The machine is ready.");
     Ok(true)
 }
 
@@ -135,8 +135,8 @@ fn ask() -> Result<()> {
         io::stdin().is_terminal(),
         "nothing was installed: there is no terminal to ask on; say --yes, or set CI=true"
     );
-    print!("Install this now? [Y/n] ");
-    io::stdout().flush()?;
+    eprint!("Install this now? [Y/n] ");
+    io::stderr().flush()?;
     let mut answer = String::new();
     io::stdin().lock().read_line(&mut answer)?;
     if matches!(answer.trim(), "" | "y" | "Y" | "yes") {
@@ -165,7 +165,7 @@ fn install_packages(missing: &Plan) -> Result<()> {
 /// Fetches the package lists. A failing foreign source must not stop the set-up: installing decides.
 fn update_lists() {
     if let Err(error) = call(as_root("apt-get").args(["--quiet", "update"])) {
-        println!("Package lists are not complete ({error:#}); going on with what is there.");
+        eprintln!("Package lists are not complete ({error:#}); going on with what is there.");
     }
 }
 
@@ -254,8 +254,12 @@ fn call(command: &mut Command) -> Result<()> {
         .map(OsStr::to_string_lossy)
         .collect::<Vec<_>>()
         .join(" ");
-    println!("+ {shown}");
-    let status = command.status().with_context(|| format!("{shown}: does not start"))?;
+    eprintln!("+ {shown}");
+    // Standard output belongs to what the lab was called for, such as one JSON object.
+    let status = command
+        .stdout(io::stderr())
+        .status()
+        .with_context(|| format!("{shown}: does not start"))?;
     ensure!(status.success(), "{shown}: {status}");
     Ok(())
 }

@@ -42,7 +42,11 @@ pub(crate) const PACKAGES: &[Package] = &[
     package("squashfs-tools", "packs the root file system"),
     package("systemd", "makes users and enables units in the image"),
     package("u-boot-tools", "compiles the boot script"),
-    package("util-linux", "gives the RAUC contract tests a private mount namespace"),
+    package("uidmap", "lets a user without root unpack the Debian packages of the image"),
+    package(
+        "util-linux",
+        "partitions disks, ties guests to the lab, gives the RAUC contract tests a mount namespace",
+    ),
     package("xz-utils", "unpacks kernel modules"),
     package("zstd", "packs the initramfs"),
     Package {
