@@ -136,4 +136,75 @@ mod tests {
         let profile = Profile::load(profile).expect("the board file is right");
         assert_eq!(profile.kernel.initramfs_modules.first(), Some(&profile.watchdog.module));
     }
+
+    /// Runs the part of `boot/init` that chooses the disk over `disks` (name and partitions); gives the links it
+    /// made and what it said.
+    fn chosen(name: &str, disks: &[(&str, &str)]) -> (Vec<String>, String) {
+        let folder = std::env::temp_dir().join(format!("init-{name}-{}", std::process::id()));
+        for (disk, partitions) in disks {
+            for (number, partition) in partitions.split(' ').enumerate() {
+                let at = folder.join(format!("block/{disk}/{disk}{}", number + 1));
+                fs::create_dir_all(&at).expect("the temporary folder can be made");
+                let uevent =
+                    format!("DEVNAME={disk}{}\nPARTN=1\nPARTNAME={partition}\n", number + 1);
+                fs::write(at.join("uevent"), uevent).expect("written");
+                fs::write(at.join("partition"), "1").expect("written");
+            }
+        }
+        let init = fs::read_to_string(places::own().join("boot/init")).expect("init is there");
+        let start = init.find("\ndevice=\n").expect("the choice begins with an empty device");
+        let end = init.find("\nroot=/dev/steadfast/").expect("the root is taken from the links");
+        let choice = init[start..end]
+            .replace("/sys/block", &folder.join("block").display().to_string())
+            .replace("/dev/", &format!("{}/dev/", folder.display()));
+        let script = format!(
+            "say() {{ echo \"$*\"; }}; fail() {{ echo \"failed: $*\"; exit 1; }}\n\
+             word() {{ echo PARTLABEL=rootfs_a; }}; sleep() {{ :; }}\n\
+             partitions='env rootfs_a data'\n{choice}\n"
+        );
+        let out = Tool::new("sh").args(["-c", &script]).output().expect("there is a shell");
+        let mut links: Vec<String> = root::files_below(&folder.join("dev/steadfast"))
+            .unwrap_or_default()
+            .iter()
+            .map(|link| {
+                let to = fs::read_link(link).expect("it is a link");
+                let name = link.file_name().expect("it has a name").to_string_lossy().into_owned();
+                format!("{name} {}", to.display())
+            })
+            .collect();
+        links.sort();
+        fs::remove_dir_all(&folder).expect("removed");
+        let said = [out.stdout, out.stderr].concat();
+        (links, String::from_utf8_lossy(&said).trim().to_owned())
+    }
+
+    #[test]
+    fn partitions_of_another_disk_with_the_same_names_are_never_used() {
+        let (links, said) =
+            chosen("foreign", &[("sda", "data rootfs_a"), ("vda", "env rootfs_a data")]);
+        assert_eq!(links, ["data ../vda3", "env ../vda1", "rootfs_a ../vda2"]);
+        assert_eq!(said, "");
+    }
+
+    #[test]
+    fn of_two_equal_disks_the_first_is_used_and_the_console_says_so() {
+        let whole = "env rootfs_a data";
+        let (links, said) = chosen("equal", &[("vdb", whole), ("vda", whole)]);
+        assert_eq!(links, ["data ../vda3", "env ../vda1", "rootfs_a ../vda2"]);
+        assert_eq!(said, "more than one disk has our partitions: vda vdb; using vda");
+    }
+
+    #[test]
+    fn a_disk_that_lost_its_data_still_starts_the_slot() {
+        let (links, said) = chosen("lost", &[("sda", "data"), ("vda", "env rootfs_a")]);
+        assert_eq!(links, ["env ../vda1", "rootfs_a ../vda2"]);
+        assert_eq!(said, "no disk has all of: env rootfs_a data");
+    }
+
+    #[test]
+    fn without_a_root_the_start_fails_by_name() {
+        let (links, said) = chosen("none", &[("sda", "data")]);
+        assert!(links.is_empty());
+        assert_eq!(said, "failed: there is no partition rootfs_a");
+    }
 }
