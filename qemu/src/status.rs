@@ -76,6 +76,10 @@ pub(crate) struct BootState {
     pub(crate) order: Vec<String>,
     /// Attempts left.
     pub(crate) left: BTreeMap<String, u32>,
+    /// Rounds of fresh attempts since the last commit.
+    pub(crate) rearms: u32,
+    /// How often it was written.
+    pub(crate) sequence: u64,
     /// State of the two copies.
     pub(crate) copies: Vec<String>,
 }
@@ -116,6 +120,22 @@ pub(crate) struct Entry {
     pub(crate) event: String,
 }
 
+impl BootState {
+    /// All of it in one line, for a claim.
+    pub(crate) fn summary(&self) -> String {
+        let left: Vec<String> =
+            self.left.iter().map(|(slot, left)| format!("{slot} {left}")).collect();
+        format!(
+            "order {}, left {}, rearms {}, sequence {}, copies {}",
+            self.order.join(" "),
+            left.join(" "),
+            self.rearms,
+            self.sequence,
+            self.copies.join(" ")
+        )
+    }
+}
+
 impl Ending {
     /// `returned: check sick`, for a claim.
     pub(crate) fn summary(&self) -> String {
@@ -140,7 +160,10 @@ mod tests {
             "copies":["valid","valid"]},"ledger":{"entries":42,"kept":"data","damage":null,"chain":"whole"},
             "floor":"1.0.0","refused":["00"],"agent":{"version":"0.1.0","pid":1,"rss_kib":2200},"new":1}"#;
         let status: Status = serde_json::from_str(text).expect("the contract's example");
-        assert_eq!(status.boot.left["A"], 8);
+        assert_eq!(
+            status.boot.summary(),
+            "order A, left A 8 B 0, rearms 0, sequence 12, copies valid valid"
+        );
         let last = status.update.last.expect("an ending");
         assert_eq!(last.summary(), "returned: check sick");
     }

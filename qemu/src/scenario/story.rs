@@ -51,11 +51,13 @@ pub(crate) fn good_update(stage: &mut Stage, release: &Variant) -> Result<()> {
     update(stage, release, &source)?;
     stage.guest.await_boot(&before.target)?;
     let after = stage.server().count();
+    let ranges = after.ranges - served.ranges;
     stage.say(format!(
-        "the bundle was streamed in {} requests, {:.1} MiB",
+        "the server had {} requests, {ranges} of them for ranges, {:.1} MiB",
         after.requests - served.requests,
         (after.bytes - served.bytes) as f64 / f64::from(1 << 20),
     ));
+    stage.claim("the bundle was streamed in more than one range", ranges > 1, true);
     committed(stage, &before, release)?;
     stage.guest.reboot()?;
     stage.guest.await_boot(&before.target)?;
@@ -107,35 +109,39 @@ pub(crate) fn unhealthy(stage: &mut Stage, release: &Variant) -> Result<()> {
 
 /// The agent stops turning.
 pub(crate) fn hung(stage: &mut Stage, release: &Variant) -> Result<()> {
-    bad_release(stage, release, "returned: watchdog")?;
-    let bitten = stage.guest.timeline().first_after(0.0, "the hardware watchdog").is_some();
+    let ordered = bad_release(stage, release, "returned: watchdog")?.at;
+    let bitten = stage.guest.timeline().first_after(ordered, "the hardware watchdog").is_some();
     stage.claim("the hardware watchdog reset the machine", bitten, true);
     Ok(())
 }
 
 /// The kernel panics.
 pub(crate) fn kernel_panic(stage: &mut Stage, release: &Variant) -> Result<()> {
-    bad_release(stage, release, "returned: panic")?;
-    let seen = stage.guest.timeline().first_after(0.0, "panic:").is_some();
+    let ordered = bad_release(stage, release, "returned: panic")?.at;
+    let seen = stage.guest.timeline().first_after(ordered, "panic:").is_some();
     stage.claim("the console showed the panic", seen, true);
     Ok(())
 }
 
 /// The kernel file is empty.
 pub(crate) fn no_boot(stage: &mut Stage, release: &Variant) -> Result<()> {
-    bad_release(stage, release, "returned: attempts")
+    let ordered = bad_release(stage, release, "returned: attempts")?;
+    let given_up = format!("slot {} cannot be loaded", ordered.target);
+    let seen = stage.guest.timeline().first_after(ordered.at, &given_up).is_some();
+    stage.claim(&format!("the boot script said: {given_up}"), seen, true);
+    Ok(())
 }
 
 /// The agent dies at start.
 pub(crate) fn agent_crash(stage: &mut Stage, release: &Variant) -> Result<()> {
-    bad_release(stage, release, "returned: agent-crashed")
+    bad_release(stage, release, "returned: agent-crashed").map(drop)
 }
 
-/// A bundle is refused, and the other slot keeps its bytes.
+/// A bundle is refused, the other slot keeps its bytes, and the boot environment is not written.
 pub(crate) fn refused(stage: &mut Stage, release: &Variant, kind: &str) -> Result<()> {
     let before = before(stage)?;
-    let bytes = slot_digest(stage, &before.target)?;
-    let boot = stage.guest.boot_state()?;
+    let bytes = slot_content(stage, &before.target)?;
+    let boot = stage.guest.boot_state()?.summary();
     let url = stage.url(release);
     stage.say(format!("orders {} from {url}", release.version));
     let done = stage.guest.run(&format!("steadfast update {url} --at now"), REFUSAL)?;
@@ -149,19 +155,27 @@ pub(crate) fn refused(stage: &mut Stage, release: &Variant, kind: &str) -> Resul
     stage.claim("slot", &status.system.slot, &before.slot);
     ending(stage, &status, &format!("refused: {kind}"));
     history(stage, &before, &format!("refused: {kind}"))?;
-    let still = slot_digest(stage, &before.target)?;
-    stage.claim("bytes of the other slot", still, bytes);
-    let boot_after = stage.guest.boot_state()?;
-    stage.claim("boot order", boot_after.order.join(" "), boot.order.join(" "));
+    let still = slot_content(stage, &before.target)?;
+    stage.claim("content of the other slot", still, bytes);
+    let boot_after = stage.guest.boot_state()?.summary();
+    stage.claim("boot state", boot_after, boot);
     Ok(())
 }
 
-fn bad_release(stage: &mut Stage, release: &Variant, wanted: &str) -> Result<()> {
+/// When an update was ordered, and for which slot.
+struct Ordered {
+    at: f64,
+    target: String,
+}
+
+fn bad_release(stage: &mut Stage, release: &Variant, wanted: &str) -> Result<Ordered> {
     let before = before(stage)?;
     let source = stage.url(release);
+    let at = stage.now();
     update(stage, release, &source)?;
     stage.guest.await_shell_in(&before.slot, RETURN)?;
-    returned(stage, &before, release, wanted)
+    returned(stage, &before, release, wanted)?;
+    Ok(Ordered { at, target: before.target })
 }
 
 /// Orders an update and waits until the node restarts for it.
@@ -240,14 +254,17 @@ fn environment(stage: &mut Stage, slot: &str) -> Result<()> {
     Ok(())
 }
 
-/// Digests over the first MiBs of the partitions of `slot`.
-fn slot_digest(stage: &mut Stage, slot: &str) -> Result<String> {
+/// Digests over the first MiBs of the partitions of `slot`, and how much was ever written to each since power-on
+/// (sectors, the seventh number of the kernel's Documentation/block/stat).
+fn slot_content(stage: &mut Stage, slot: &str) -> Result<String> {
     let slots = &stage.lab.profile.slots;
     let parts = if slot == "A" { &slots.a } else { &slots.b };
     let command = format!(
-        "for p in {} {}; do head -c 16M /dev/disk/by-partlabel/$p | sha256sum; done",
+        "for p in {} {}; do p=$(readlink -e /dev/disk/by-partlabel/$p) && \
+         head -c 16M $p | sha256sum && set -- $(cat /sys/class/block/${{p##*/}}/stat) && \
+         echo written $7 || exit 1; done",
         parts.boot, parts.root
     );
-    let said = stage.guest.must(&command, Duration::from_secs(120))?;
-    Ok(said.split_whitespace().filter(|word| word.len() == 64).collect::<Vec<_>>().join(" "))
+    let said = stage.guest.must(&format!("({command})"), Duration::from_secs(120))?;
+    Ok(said.split_whitespace().filter(|word| *word != "-").collect::<Vec<_>>().join(" "))
 }

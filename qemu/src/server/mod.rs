@@ -42,6 +42,8 @@ pub(crate) enum Mood {
 pub(crate) struct Count {
     /// Requests answered or refused.
     pub(crate) requests: u64,
+    /// Those of them that were answered with a part of a file.
+    pub(crate) ranges: u64,
     /// Bytes of files sent.
     pub(crate) bytes: u64,
 }
@@ -57,6 +59,7 @@ struct Inside {
     mood: Mutex<Mood>,
     mood_changed: Condvar,
     requests: AtomicU64,
+    ranges: AtomicU64,
     bytes: AtomicU64,
     stopped: Mutex<bool>,
 }
@@ -72,6 +75,7 @@ impl Server {
             mood: Mutex::new(Mood::Serve),
             mood_changed: Condvar::new(),
             requests: AtomicU64::new(0),
+            ranges: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
             stopped: Mutex::new(false),
         });
@@ -104,6 +108,7 @@ impl Server {
     pub(crate) fn count(&self) -> Count {
         Count {
             requests: self.inside.requests.load(Ordering::SeqCst),
+            ranges: self.inside.ranges.load(Ordering::SeqCst),
             bytes: self.inside.bytes.load(Ordering::SeqCst),
         }
     }
@@ -166,6 +171,7 @@ impl Inside {
                 0..size
             }
             Wanted::Part(part) => {
+                self.ranges.fetch_add(1, Ordering::SeqCst);
                 let last = part.end - 1;
                 let extra = format!("Content-Range: bytes {}-{last}/{size}\r\n", part.start);
                 head(stream, "206 Partial Content", part.end - part.start, &extra)?;
@@ -324,7 +330,7 @@ mod tests {
         assert_eq!(body.len(), 200_000);
         let (head, _) = ask(&mut client, "GET /a.raucb HTTP/1.1\r\nRange: bytes=200000-\r\n\r\n");
         assert!(head.starts_with("HTTP/1.1 416"), "{head}");
-        assert_eq!(server.count(), Count { requests: 4, bytes: 200_003 });
+        assert_eq!(server.count(), Count { requests: 4, ranges: 1, bytes: 200_003 });
         fs::remove_dir_all(folder).expect("removed");
     }
 
