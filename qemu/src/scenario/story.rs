@@ -265,6 +265,7 @@ fn slot_content(stage: &mut Stage, slot: &str) -> Result<String> {
          echo written $7 || exit 1; done",
         parts.boot, parts.root
     );
-    let said = stage.guest.must(&format!("({command})"), Duration::from_secs(120))?;
+    let said =
+        stage.guest.must(&format!("(set -o pipefail; {command})"), Duration::from_secs(120))?;
     Ok(said.split_whitespace().filter(|word| *word != "-").collect::<Vec<_>>().join(" "))
 }
