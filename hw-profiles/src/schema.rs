@@ -196,13 +196,14 @@ pub struct Disk {
     /// The boot environment's partition.
     pub environment_mib: u32,
     /// The partition of the boot script.
-    pub esp_mib: u32,
+    pub script_mib: u32,
     /// Each slot's boot partition.
     pub boot_mib: u32,
     /// Each slot's root partition.
     pub root_mib: u32,
-    /// Name of the boot script's partition.
-    pub esp: String,
+    /// Name of the boot script's partition. It is no EFI system partition: U-Boot keeps its EFI variables on one,
+    /// and a cut in that write could take the script with it.
+    pub script: String,
     /// Name of the data partition.
     pub data: String,
 }

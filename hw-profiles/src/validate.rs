@@ -85,7 +85,7 @@ fn copies(p: &Profile) -> Option<Fault> {
 fn partitions(p: &Profile) -> Option<Fault> {
     let all = [
         ("boot.environment", &p.boot.environment),
-        ("disk.esp", &p.disk.esp),
+        ("disk.script", &p.disk.script),
         ("slots.A.boot", &p.slots.a.boot),
         ("slots.B.boot", &p.slots.b.boot),
         ("slots.A.root", &p.slots.a.root),
@@ -107,7 +107,7 @@ fn partitions(p: &Profile) -> Option<Fault> {
 fn sizes(p: &Profile) -> Option<Fault> {
     let sizes = [
         ("disk.environment_mib", p.disk.environment_mib),
-        ("disk.esp_mib", p.disk.esp_mib),
+        ("disk.script_mib", p.disk.script_mib),
         ("disk.boot_mib", p.disk.boot_mib),
         ("disk.root_mib", p.disk.root_mib),
         ("limits.root_image_mib", p.limits.root_image_mib),
@@ -118,7 +118,7 @@ fn sizes(p: &Profile) -> Option<Fault> {
     }
     let d = &p.disk;
     let used = u64::from(d.environment_mib)
-        + u64::from(d.esp_mib)
+        + u64::from(d.script_mib)
         + 2 * (u64::from(d.boot_mib) + u64::from(d.root_mib));
     // One MiB before the first partition, one for the backup table, 16 for the smallest data partition.
     if u64::from(d.size_mib) < used + 18 {

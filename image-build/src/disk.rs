@@ -33,7 +33,7 @@ pub(crate) fn layout(profile: &Profile) -> Vec<Partition> {
     let (disk, slots) = (&profile.disk, &profile.slots);
     let sizes = [
         (&profile.boot.environment, Some(disk.environment_mib)),
-        (&disk.esp, Some(disk.esp_mib)),
+        (&disk.script, Some(disk.script_mib)),
         (&slots.a.boot, Some(disk.boot_mib)),
         (&slots.b.boot, Some(disk.boot_mib)),
         (&slots.a.root, Some(disk.root_mib)),
@@ -57,8 +57,9 @@ fn table(profile: &Profile) -> String {
     let id = |what: &str| digest::uuid(&format!("steadfast {} {what}", profile.name));
     let mut text = format!("label: gpt\nlabel-id: {}\n", id("disk"));
     for partition in layout(profile) {
-        let is_esp = partition.name == profile.disk.esp;
-        let kind = if is_esp { "uefi, attrs=LegacyBIOSBootable" } else { "linux" };
+        // The attribute makes U-Boot look here for its script; not being an EFI partition, it is never written to.
+        let has_script = partition.name == profile.disk.script;
+        let kind = if has_script { "linux, attrs=LegacyBIOSBootable" } else { "linux" };
         let size = partition.size_mib.map(|size| format!("size={size}MiB, ")).unwrap_or_default();
         text.push_str(&format!(
             "name={}, start={}MiB, {size}uuid={}, type={kind}\n",
@@ -144,7 +145,7 @@ mod tests {
             starts,
             [
                 ("ubootenv", 1),
-                ("esp", 2),
+                ("bootscript", 2),
                 ("boot_a", 18),
                 ("boot_b", 82),
                 ("rootfs_a", 146),
@@ -163,6 +164,10 @@ mod tests {
         for partition in layout(&profile()) {
             assert_eq!(text.matches(&format!("name={},", partition.name)).count(), 1);
         }
+        let bootable = text.lines().filter(|line| line.contains("LegacyBIOSBootable"));
+        assert_eq!(bootable.count(), 1);
+        // U-Boot writes its variables to an EFI system partition.
+        assert!(!text.contains("uefi"));
         let mut uuids: Vec<&str> =
             text.lines().filter_map(|line| line.split("uuid=").nth(1)).collect();
         uuids.sort_unstable();

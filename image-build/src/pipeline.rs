@@ -265,19 +265,19 @@ impl Job<'_> {
 
     fn disk(&self, images: &Path) -> Result<()> {
         let script = bootscript::render(&self.profile)?;
-        let folder = self.scratch.join("esp");
+        let folder = self.scratch.join("script");
         fs::create_dir_all(&folder)?;
         let packed = folder.join("boot.scr");
         bootscript::pack(&script, &self.profile, self.epoch, &packed)?;
-        let esp = self.scratch.join("esp.img");
-        let size = u64::from(self.profile.disk.esp_mib) << 20;
-        let volume = Volume { label: "ESP", size, epoch: self.epoch };
-        boot_partition::vfat(&[packed], &folder, volume, &esp)?;
+        let image = self.scratch.join("script.img");
+        let size = u64::from(self.profile.disk.script_mib) << 20;
+        let volume = Volume { label: "SCRIPT", size, epoch: self.epoch };
+        boot_partition::vfat(&[packed], &folder, volume, &image)?;
 
         let mut disk = Disk::create(&self.profile, &self.order.out.join("disk.img"))?;
         let environment = bootscript::first_environment(&self.profile)?;
         disk.put(&self.profile.boot.environment, self.profile.boot.copy_offsets[0], &environment)?;
-        disk.put_image(&self.profile.disk.esp, &esp)?;
+        disk.put_image(&self.profile.disk.script, &image)?;
         disk.put_image(&self.profile.slots.a.boot, &images.join("boot.img"))?;
         disk.put_image(&self.profile.slots.a.root, &images.join("rootfs.img"))
     }
