@@ -12,7 +12,7 @@ mod cases;
 mod copies;
 
 use std::collections::BTreeMap;
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -52,7 +52,12 @@ pub(super) fn run(bench: &mut Bench) -> Result<()> {
         image.put(&case)?;
         let path = choice(bench, &image.path, &case)
             .with_context(|| format!("boot environment: {}", case.name))?;
-        bench.claim(case.name, format!("{path}; {}", image.difference(&case)?), case.wanted());
+        let found = format!("{path}; {}", image.difference(&case)?);
+        if found != case.wanted() {
+            let kept = bench.folder.join(format!("{}.log", case.name.replace(' ', "-")));
+            fs::rename(bench.folder.join("serial.log"), kept)?;
+        }
+        bench.claim(case.name, found, case.wanted());
         bench.say(format!("{}: {path}", case.name));
     }
     Ok(())
