@@ -7,6 +7,7 @@
 //! It stops at the first failure, unless told to go on. What is not tried is named with its reason. Its last line
 //! is `N passed, N failed` and nothing else, however it ends. What CI runs is this and nothing else.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -56,16 +57,19 @@ struct Tally {
     passed: u32,
     failed: u32,
     left_out: u32,
+    /// What was counted or left out.
+    named: BTreeSet<String>,
 }
 
 impl Tally {
     /// Nothing counted yet.
     fn new(after: AfterFailure) -> Self {
-        Self { after, passed: 0, failed: 0, left_out: 0 }
+        Self { after, passed: 0, failed: 0, left_out: 0, named: BTreeSet::new() }
     }
 
     /// Counts one check; an error tells that the run stops here.
     fn count(&mut self, name: &str, result: Result<()>) -> Result<()> {
+        self.named.insert(name.to_owned());
         match result {
             Ok(()) => self.passed += 1,
             Err(error) => {
@@ -81,8 +85,21 @@ impl Tally {
 
     /// Names what is not tried, and why.
     fn leave_out(&mut self, name: &str, why: &str) {
+        self.named.insert(name.to_owned());
         self.left_out += 1;
         println!("left out: {name} ({why})");
+    }
+
+    /// Leaves out everything that was not come to.
+    fn leave_out_the_rest(&mut self, why: &str) {
+        let checks = CHECKS.iter().map(|(name, _)| *name);
+        let targets = TARGETS.iter().map(|(name, _)| *name);
+        let scenarios = scenario::ALL.iter().map(|scenario| scenario.name);
+        for name in checks.chain(targets).chain(["the lab"]).chain(scenarios) {
+            if !self.named.contains(name) {
+                self.leave_out(name, why);
+            }
+        }
     }
 
     /// The last line of the run.
@@ -101,7 +118,7 @@ pub(crate) fn run(subject: &Subject, consent: Consent, after: AfterFailure) -> R
         .and_then(|()| in_the_lab(&mut tally, subject, began))
         .is_err();
     if stopped {
-        println!("stopped at the first failure; --keep-going runs the rest");
+        tally.leave_out_the_rest("stopped at the first failure; --keep-going runs the rest");
     }
     let seconds = began.elapsed().as_secs();
     println!("{} left out, after {} min {} s", tally.left_out, seconds / 60, seconds % 60);
@@ -231,5 +248,14 @@ mod tests {
         assert!(go_on.count("x", Err(anyhow::anyhow!("no"))).is_ok());
         assert!(go_on.count("y", Ok(())).is_ok());
         assert_eq!((go_on.passed, go_on.failed), (1, 2));
+    }
+
+    #[test]
+    fn what_a_stopped_run_did_not_come_to_is_left_out_by_name() {
+        let mut tally = Tally::new(AfterFailure::Stop);
+        tally.count("format", Ok(())).expect("it passed");
+        tally.leave_out_the_rest("stopped");
+        let rest = CHECKS.len() - 1 + TARGETS.len() + 1 + scenario::ALL.len();
+        assert_eq!(usize::try_from(tally.left_out).expect("few"), rest);
     }
 }
