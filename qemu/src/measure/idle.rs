@@ -31,10 +31,10 @@ const TARGET: &str = "x86_64-unknown-linux-musl";
 const STAGE: &str = r#"
 set -eu
 folder=$1; shift
-mkdir -p "$folder/dev/disk/by-partlabel" "$folder/run"
+mkdir -p "$folder/dev/steadfast" "$folder/run"
 echo "rauc.slot=A" >"$folder/cmdline"
 echo "IMAGE_VERSION=1.0.0" >"$folder/os-release"
-truncate -s 1M "$folder/dev/disk/by-partlabel/$1"; shift
+truncate -s 1M "$folder/dev/steadfast/$1"; shift
 for node in null zero urandom; do
     : >"$folder/dev/$node"
     mount --bind "/dev/$node" "$folder/dev/$node"
