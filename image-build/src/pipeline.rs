@@ -286,16 +286,7 @@ impl Job<'_> {
         let Made { verity, images, agent, packages } = made;
         let Order { board, version, variant, .. } = self.order;
         let root = Described::of(&images.join("rootfs.img"))?;
-        let subject = spdx::Subject {
-            board,
-            version,
-            suite: &self.profile.suite,
-            epoch: self.epoch,
-            root_sha256: &root.sha256,
-        };
-        let document = spdx::document(&subject, &packages);
-        let bill = self.order.out.join(format!("steadfast-{version}.spdx.json"));
-        fs::write(&bill, format!("{}\n", serde_json::to_string_pretty(&document)?))?;
+        self.write_bill(&root, &packages)?;
         let disk = match self.order.products {
             Products::DiskAndBundle => Some(Described::of(&self.order.out.join("disk.img"))?),
             Products::BundleOnly => None,
@@ -328,6 +319,21 @@ impl Job<'_> {
         let file = self.order.out.join("release.json");
         fs::write(&file, format!("{}\n", serde_json::to_string_pretty(&release)?))?;
         Ok(release)
+    }
+
+    fn write_bill(&self, root: &Described, packages: &[Package]) -> Result<()> {
+        let Order { board, version, .. } = self.order;
+        let subject = spdx::Subject {
+            board,
+            version,
+            suite: &self.profile.suite,
+            epoch: self.epoch,
+            root_sha256: &root.sha256,
+        };
+        let document = spdx::document(&subject, packages);
+        let bill = self.order.out.join(format!("steadfast-{version}.spdx.json"));
+        fs::write(&bill, format!("{}\n", serde_json::to_string_pretty(&document)?))?;
+        Ok(())
     }
 }
 
