@@ -65,7 +65,8 @@ impl Marker {
         if let Some(rest) = after(line, "Kernel panic - not syncing: ") {
             return Some(Self::Panic { why: rest.to_owned() });
         }
-        line.contains("Booting Linux on physical CPU").then_some(Self::Kernel)
+        // U-Boot's last words (its arch/arm/lib/bootm.c): a quiet kernel has no first ones.
+        line.contains("Starting kernel ...").then_some(Self::Kernel)
     }
 
     /// The timeline's words for it.
@@ -169,6 +170,7 @@ mod tests {
             Some(Marker::InitramfsFailed { why: "verity root hash".into() })
         );
         assert_eq!(read("steadfast-shell: ready up 31.5"), Some(Marker::Shell { up: 31.5 }));
+        assert_eq!(read("Starting kernel ..."), Some(Marker::Kernel));
     }
 
     #[test]

@@ -1,19 +1,20 @@
 //! Power-on to a committed boot, phase by phase, and which phase dominates.
 //!
 //! ```text
-//! power on ─ firmware ─► kernel ─► initramfs ─ root ─► agent up ─ verdict ─► rest
+//! power on ─ firmware ─ load ─► kernel ─► initramfs ─ root ─► agent up ─ verdict ─► rest
 //! ```
 
 use super::{Figure, Figures};
 use crate::timeline::Timeline;
 
-/// Name of a phase, and how the moment begins that ends it.
+/// Name of a phase, and how the moment begins that ends it. The agent of a committed node gives its slot all
+/// attempts back before it judges: that is its first word.
 const PHASES: [(&str, &str); 6] = [
     ("boot_1_firmware", "slot A is tried"),
-    ("boot_2_boot_script", "kernel starts"),
+    ("boot_2_load", "kernel starts"),
     ("boot_3_kernel", "initramfs starts"),
     ("boot_4_initramfs", "root file system verified"),
-    ("boot_5_agent_up", "settling"),
+    ("boot_5_agent_up", "committing"),
     ("boot_6_verdict", "idle"),
 ];
 
@@ -53,7 +54,7 @@ mod tests {
         }
         let mut figures = Figures::new();
         add(&timeline, &mut figures);
-        assert_eq!(figures["boot_2_boot_script"].value, None);
+        assert_eq!(figures["boot_2_load"].value, None);
         assert_eq!(figures.values().filter(|figure| figure.value.is_some()).count(), 6);
         assert!(figures["boot"].note.ends_with("dominates"));
     }
