@@ -51,7 +51,7 @@ pub(crate) const ALL: &[Scenario] = &[
     },
     Scenario {
         releases: &[variant::AGENT_CRASH],
-        budget_s: 300,
+        budget_s: 500,
         ..scenario("agent-crash", "A release whose agent crashes at start is returned.", |stage| {
             story::agent_crash(stage, &variant::AGENT_CRASH)
         })
