@@ -147,7 +147,7 @@ fn scenarios(subject: &Subject, arguments: &RunArguments) -> Result<bool> {
     let show = if arguments.json { Show::Aside } else { Show::Live };
     let lab = Lab::prepare(subject, &[], show)?;
     for scenario in &chosen {
-        lab.make_ready(scenario)?;
+        scenario.make_ready(&lab)?;
     }
     let keep = if arguments.keep { Keep::Everything } else { Keep::DisksOfFailures };
     let mut outcomes = Vec::new();

@@ -20,7 +20,6 @@ use crate::disks;
 use crate::guest::Guest;
 use crate::machine::{Disk, Parts};
 use crate::places;
-use crate::scenario::{Scenario, Trial};
 use crate::timeline::{Actor, Show, Timeline};
 use crate::variant::{FIRST, Variant};
 
@@ -89,15 +88,9 @@ impl Lab {
         Ok(Self { profile, qemu, builder, first, show, _lock: lock })
     }
 
-    /// Builds what `scenario` needs, and the saved node if it goes on from there.
-    pub(crate) fn make_ready(&self, scenario: &Scenario) -> Result<()> {
-        for release in scenario.releases {
-            self.builder.build(release)?;
-        }
-        match scenario.trial {
-            Trial::Node(_) => self.ensure_saved(),
-            Trial::Firmware(_) => Ok(()),
-        }
+    /// Builds a release, unless it is there already.
+    pub(crate) fn build(&self, release: &Variant) -> Result<()> {
+        self.builder.build(release).map(drop)
     }
 
     /// The folder that a release was built into.

@@ -197,7 +197,7 @@ fn fits(elapsed: Duration, scenario: &Scenario) -> bool {
 }
 
 fn tried(lab: &Lab, scenario: &Scenario) -> Result<()> {
-    lab.make_ready(scenario)?;
+    scenario.make_ready(lab)?;
     let line = Line::begin(&format!("scenario {}", scenario.name));
     let outcome = scenario::run(lab, scenario, Keep::DisksOfFailures, Show::Kept);
     line.end(if outcome.passed { "passed" } else { "FAILED" });

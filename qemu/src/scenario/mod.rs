@@ -47,6 +47,19 @@ pub(crate) struct Scenario {
     pub(crate) trial: Trial,
 }
 
+impl Scenario {
+    /// Builds what it needs, and the saved node if it goes on from there.
+    pub(crate) fn make_ready(&self, lab: &Lab) -> Result<()> {
+        for release in self.releases {
+            lab.build(release)?;
+        }
+        match self.trial {
+            Trial::Node(_) => lab.ensure_saved(),
+            Trial::Firmware(_) => Ok(()),
+        }
+    }
+}
+
 /// What a promise is tried on.
 #[derive(Clone, Copy)]
 pub(crate) enum Trial {
