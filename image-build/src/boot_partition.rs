@@ -89,12 +89,7 @@ pub(crate) fn vfat(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::places;
-
-    fn profile() -> Profile {
-        Profile::load(places::workspace().join("hw-profiles/boards/qemu-arm64.toml"))
-            .expect("the board file is right")
-    }
+    use crate::board::tests::profile;
 
     #[test]
     fn a_production_image_keeps_its_notices_to_itself() {

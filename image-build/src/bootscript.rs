@@ -101,11 +101,7 @@ pub(crate) fn first_environment(profile: &Profile) -> Result<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn profile() -> Profile {
-        Profile::load(places::workspace().join("hw-profiles/boards/qemu-arm64.toml"))
-            .expect("the board file is right")
-    }
+    use crate::board::tests::profile;
 
     #[test]
     fn the_script_carries_the_boards_facts() {

@@ -8,10 +8,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use hw_profile::Profile;
-
+use crate::board;
 use crate::places;
-use crate::root::board_values;
 use crate::template::fill;
 
 const MIB: usize = 1 << 20;
@@ -54,12 +52,10 @@ impl Bench {
 
     fn run(&self, e2fsck: &str) -> Ended {
         self.program("e2fsck", e2fsck);
-        let board = places::workspace().join("hw-profiles/boards/qemu-arm64.toml");
-        let profile = Profile::load(board).expect("the board file is right");
         let script = places::own().join("rootfs/usr/lib/steadfast/data.in");
         let script = fs::read_to_string(script).expect("the script is there");
         let at = |name: &str| self.0.join(name).display().to_string();
-        let script = fill(&script, &board_values(&profile))
+        let script = fill(&script, &board::values(&board::tests::profile()))
             .expect("every name has a value")
             .replace("/dev/kmsg", &format!("\"{}\"; cat \"{}\" >>said", at("line"), at("line")))
             .replace("/proc/filesystems", &at("filesystems"))

@@ -130,12 +130,7 @@ impl Disk {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::places;
-
-    fn profile() -> Profile {
-        Profile::load(places::workspace().join("hw-profiles/boards/qemu-arm64.toml"))
-            .expect("the board file is right")
-    }
+    use crate::board::tests::profile;
 
     #[test]
     fn the_partitions_follow_each_other_and_data_takes_the_rest() {

@@ -118,6 +118,7 @@ fn archive(tree: &Path, out: &Path) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::board::tests::profile;
 
     #[test]
     fn the_needed_libraries_are_read_from_the_dynamic_section() {
@@ -132,8 +133,7 @@ mod tests {
         let arm = init.find("\n    arm\n").expect("init arms the watchdog after each module");
         let root = init.find("root=$(word root)").expect("init looks for the root");
         assert!(arm < root, "the root is looked for before the watchdog is armed");
-        let profile = places::workspace().join("hw-profiles/boards/qemu-arm64.toml");
-        let profile = Profile::load(profile).expect("the board file is right");
+        let profile = profile();
         assert_eq!(profile.kernel.initramfs_modules.first(), Some(&profile.watchdog.module));
     }
 

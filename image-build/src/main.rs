@@ -2,6 +2,7 @@
 
 mod agent;
 mod appliance;
+mod board;
 mod boot_partition;
 mod bootscript;
 mod bundle;
@@ -127,7 +128,7 @@ fn main() -> ExitCode {
 
 fn run(cli: Cli) -> Result<()> {
     if let Some(Command::Tools { board }) = cli.command {
-        let tools = tools::run(&pipeline::board(&board)?)?;
+        let tools = tools::run(&board::load(&board)?)?;
         println!("{}", serde_json::to_string(&tools)?);
         return Ok(());
     }

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
-use hw_profile::{Chooser, Profile};
+use hw_profile::Profile;
 
 use crate::appliance::Appliance;
 use crate::boot_partition::{self, Volume};
@@ -26,10 +26,10 @@ use crate::keys::{KeyArgs, Signer, SignerKind};
 use crate::modules::Modules;
 use crate::places::{self, Scratch};
 use crate::release::{Described, Release};
-use crate::root::{Root, board_values};
+use crate::root::Root;
 use crate::variant::Variant;
 use crate::verity::{self, Compression, Packing, Verity};
-use crate::{agent, bootscript, bundle, digest, initramfs, spdx};
+use crate::{agent, board, bootscript, bundle, digest, initramfs, spdx};
 
 /// What the command line asks for.
 #[derive(Debug, Clone)]
@@ -86,21 +86,10 @@ struct Made<'a> {
     packages: Vec<Package>,
 }
 
-/// The profile of a board in the tree.
-pub(crate) fn board(name: &str) -> Result<Profile> {
-    let path = places::workspace().join("hw-profiles/boards").join(format!("{name}.toml"));
-    let profile = Profile::load(&path)?;
-    ensure!(
-        profile.boot.chooser == Chooser::Steadfast,
-        "nothing was built: images with another boot chooser than \"steadfast\" are not made yet"
-    );
-    Ok(profile)
-}
-
 /// Makes the release.
 pub(crate) fn run(order: &Order) -> Result<Release> {
     ensure!(is_version(&order.version), "nothing was built: {} is no version", order.version);
-    let profile = board(&order.board)?;
+    let profile = board::load(&order.board)?;
     let appliance = Appliance::load()?;
     let signer = Signer::choose(&order.keys, order.variant)?;
     let agent = agent::find(order.agent.as_deref(), profile.arch)?;
@@ -187,7 +176,7 @@ impl Job<'_> {
             Err(_) => root.newest()?,
         };
         let own = places::own();
-        let values = board_values(&self.profile);
+        let values = board::values(&self.profile);
         root.overlay(&own.join("rootfs"), &values)?;
         root.settle(self.epoch)?;
         root.busybox_links(&self.appliance.packages.busybox_links)?;
@@ -347,11 +336,5 @@ mod tests {
         for wrong in ["", "v1", "../1", "1/2", "1 2"] {
             assert!(!is_version(wrong), "{wrong:?} was accepted");
         }
-    }
-
-    #[test]
-    fn a_board_that_is_not_there_is_named() {
-        let error = board("nosuch").expect_err("there is no such board");
-        assert!(error.to_string().contains("nosuch.toml"), "{error}");
     }
 }

@@ -12,7 +12,6 @@ use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
 use anyhow::{Context, Result, ensure};
-use hw_profile::Profile;
 
 use crate::appliance::Units;
 use crate::host::Tool;
@@ -281,67 +280,9 @@ fn newest(folder: &Path) -> Result<u64> {
     Ok(newest)
 }
 
-/// What the templates may say about the board.
-pub(crate) fn board_values(profile: &Profile) -> Values {
-    let slots = &profile.slots;
-    let mut values = Values::default()
-        .with("compatible", &profile.compatible)
-        .with("console", &profile.console.device)
-        .with("data", &profile.disk.data)
-        .with("boot_a", &slots.a.boot)
-        .with("root_a", &slots.a.root)
-        .with("boot_b", &slots.b.boot)
-        .with("root_b", &slots.b.root)
-        .with("boot_deadline_s", profile.watchdog.boot_deadline_s)
-        .with("data_timeout_s", profile.watchdog.boot_deadline_s / 3)
-        .with("reboot_watchdog_s", profile.watchdog.boot_deadline_s)
-        .with("watchdog_device", &profile.watchdog.device)
-        .with("watchdog_service_s", 3 * profile.watchdog.deadline_s / 4);
-    if let Some(network) = &profile.network {
-        values = values
-            .with("interface", &network.interface)
-            .with("address", &network.address)
-            .with("gateway", &network.gateway);
-    }
-    values
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::places;
-
-    fn profile() -> Profile {
-        Profile::load(places::workspace().join("hw-profiles/boards/qemu-arm64.toml"))
-            .expect("the board file is right")
-    }
-
-    fn filled(file: &str) -> String {
-        let text = fs::read_to_string(places::own().join(file)).expect("the template is there");
-        fill(&text, &board_values(&profile())).expect("every name has a value")
-    }
-
-    #[test]
-    fn every_template_can_be_filled_from_the_profile() {
-        for folder in ["rootfs", "rootfs-dev", "rootfs-fixed-address"] {
-            for file in files_below(&places::own().join(folder)).expect("the folder is there") {
-                if file.extension().is_some_and(|extension| extension == "in") {
-                    let text = fs::read_to_string(&file).expect("the template is text");
-                    fill(&text, &board_values(&profile()))
-                        .unwrap_or_else(|error| panic!("{}: {error}", file.display()));
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn rauc_activates_nothing_by_itself_and_takes_verity_bundles_alone() {
-        let conf = filled("rootfs/etc/rauc/system.conf.in");
-        for line in ["activate-installed=false", "bundle-formats=verity", "bootloader=custom"] {
-            assert!(conf.lines().any(|found| found == line), "{line} is not in\n{conf}");
-        }
-        assert!(conf.contains("device=/dev/steadfast/rootfs_b\ntype=raw\nbootname=B\n"));
-    }
 
     #[test]
     fn the_modes_of_an_overlay_do_not_depend_on_the_builder() {
@@ -358,45 +299,5 @@ mod tests {
         };
         assert_eq!([bits("private"), bits("open"), bits("program")], [0o644, 0o644, 0o755]);
         fs::remove_dir_all(&scratch).expect("removed");
-    }
-
-    #[test]
-    fn a_long_check_of_the_data_ends_before_the_watchdog_does() {
-        let unit = filled("rootfs/etc/systemd/system/steadfast-data.service.in");
-        let limit = unit.lines().find_map(|line| line.strip_prefix("TimeoutStartSec="));
-        let limit: u32 = limit.and_then(|limit| limit.parse().ok()).expect("it has a limit");
-        assert!(limit > 0 && 2 * limit < profile().watchdog.boot_deadline_s, "{limit}");
-    }
-
-    #[test]
-    fn who_uses_the_data_ends_before_it_is_unmounted() {
-        for file in [
-            "rootfs/etc/systemd/system/steadfast.service.in",
-            "rootfs/etc/systemd/system/containerd.service.d/steadfast.conf",
-            "rootfs/etc/systemd/system/rauc.service.d/steadfast.conf",
-        ] {
-            let unit = filled(file);
-            let mut after = unit.lines().filter_map(|line| line.strip_prefix("After="));
-            assert!(after.any(|units| units.split(' ').any(|unit| unit == "data.mount")), "{file}");
-        }
-    }
-
-    #[test]
-    fn a_crash_loop_of_the_agent_ends_in_a_reset() {
-        let unit = filled("rootfs/etc/systemd/system/steadfast.service.in");
-        for line in ["Restart=always", "StartLimitAction=reboot-force", "Type=notify"] {
-            assert!(unit.lines().any(|found| found == line), "{line} is not in\n{unit}");
-        }
-    }
-
-    #[test]
-    fn only_root_speaks_to_rauc() {
-        let policy = "rootfs/usr/share/dbus-1/system.d/de.pengutronix.rauc.conf";
-        let policy = fs::read_to_string(places::own().join(policy)).expect("the policy is there");
-        let default = policy.split("context=\"default\"").nth(1).expect("there is a default part");
-        assert!(
-            default.contains("deny send_destination") && !default.contains("allow"),
-            "{policy}"
-        );
     }
 }

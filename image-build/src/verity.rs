@@ -118,6 +118,7 @@ pub(crate) fn check_size(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::board::tests::profile;
     use crate::places;
 
     #[test]
@@ -139,8 +140,7 @@ mod tests {
 
     #[test]
     fn an_image_over_its_budget_is_refused() {
-        let profile = Profile::load(places::workspace().join("hw-profiles/boards/qemu-arm64.toml"))
-            .expect("the board file is right");
+        let profile = profile();
         let mut packing = Packing { compression: Compression::Zstd, level: 9, epoch: 0 };
         let (fits, over) = (64 << 20, (64 << 20) + 1);
         assert!(check_size(&profile, fits, fits, packing).is_ok());
