@@ -7,7 +7,8 @@ use rauc_bindings::{
 use std::path::PathBuf;
 use std::time::Duration;
 use steadfast_core::{
-    Bundle, Cause, Digest, Event, Failure, Inspected, Offer, Port, Slot, VerifiedBundle, Version,
+    Bundle, Cause, Digest, Event, Failure, Inspected, Offer, Port, Sizes, Slot, VerifiedBundle,
+    Version,
 };
 use tokio::sync::watch;
 
@@ -75,7 +76,8 @@ impl Rauc {
         }
     }
 
-    /// The failure; a RAUC that hangs on a server is started anew, or it would answer nobody again.
+    /// The failure. RAUC has no call to break an order off, so one that hangs is ended by starting RAUC
+    /// anew; otherwise it would answer nobody again. Whether the order is given again, the core says.
     async fn failed(&self, offer: &Offer, error: &Error) -> Failure {
         let hangs = matches!(error, Error::NoAnswer { .. } | Error::Stalled { .. });
         if !hangs {
@@ -154,12 +156,16 @@ fn inspected(info: BundleInfo) -> Result<Inspected, Failure> {
     let version = version.ok_or_else(|| damaged("the manifest has no version that can be used"))?;
     let compatible = info.compatible.as_str().try_into();
     let compatible = compatible.map_err(|_| damaged("the manifest's compatible is too long"))?;
-    let roots = info.images.iter().filter(|image| image.slot_class == "rootfs");
-    let Some(root_size) = roots.filter_map(|image| image.size).max() else {
-        return Err(damaged("the manifest names no image for the root slot"));
+    let size = |class: &str| {
+        let images = info.images.iter().filter(|image| image.slot_class == class);
+        images.filter_map(|image| image.size).max()
     };
+    let root = size("rootfs");
+    let root = root.ok_or_else(|| damaged("the manifest names no image for the root slot"))?;
+    // A bundle may leave the boot partition as it is.
+    let sizes = Sizes { boot: size("bootfs").unwrap_or(0), root };
     let digest = Digest(*info.manifest_hash.as_bytes());
-    Ok(Inspected { bundle: Bundle { version, digest }, compatible, root_size })
+    Ok(Inspected { bundle: Bundle { version, digest }, compatible, sizes })
 }
 
 /// RAUC's failures as causes; its own words are the evidence.

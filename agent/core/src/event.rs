@@ -30,8 +30,17 @@ pub struct Inspected {
     pub bundle: Bundle,
     /// The board that it is for.
     pub compatible: Name,
-    /// The size of its root image in bytes.
-    pub root_size: u64,
+    /// How big its images are.
+    pub sizes: Sizes,
+}
+
+/// What the images of a bundle take, or what the partitions of a slot hold, in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Sizes {
+    /// The boot partition's.
+    pub boot: u64,
+    /// The root partition's.
+    pub root: u64,
 }
 
 /// What the boot environment says of the slot that did not boot.
@@ -99,6 +108,8 @@ pub enum Event {
     RollbackAsked,
     /// Time passed. Changes nothing, and proves that the loop turns.
     Ticked,
+    /// An operator takes back the update that waits for its window.
+    CancelAsked,
 }
 
 impl Event {
@@ -118,6 +129,7 @@ impl Event {
             Event::Confirmed => "confirmed",
             Event::RollbackAsked => "rollback-asked",
             Event::Ticked => "ticked",
+            Event::CancelAsked => "cancel-asked",
         }
     }
 }

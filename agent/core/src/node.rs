@@ -11,8 +11,8 @@ mod boot;
 mod step;
 
 use crate::cause::Failure;
-use crate::event::{At, Offer, OtherSlot};
-use crate::names::{Digest, Name, Slot, Trial};
+use crate::event::{At, Offer, OtherSlot, Sizes};
+use crate::names::{Bundle, Digest, Name, Slot, Trial};
 use crate::update::Update;
 use crate::version::Version;
 use serde::{Deserialize, Serialize};
@@ -25,8 +25,8 @@ const REFUSED: usize = 16;
 pub struct Policy {
     /// The board's name in bundles (RAUC's `compatible`).
     pub compatible: Name,
-    /// The size of a root slot in bytes.
-    pub room: u64,
+    /// How much the partitions of a slot hold.
+    pub room: Sizes,
     /// How often making a bundle available is tried.
     pub fetch_attempts: u8,
     /// How many restarts a trial bears that nobody asked for.
@@ -57,6 +57,8 @@ pub enum Outcome {
     Failed,
     /// The node ran it, or tried to, and came back.
     Returned,
+    /// An operator took it back before the node ran it.
+    Cancelled,
 }
 
 impl Outcome {
@@ -67,6 +69,7 @@ impl Outcome {
             Outcome::Refused => "refused",
             Outcome::Failed => "failed",
             Outcome::Returned => "returned",
+            Outcome::Cancelled => "cancelled",
         }
     }
 }
@@ -89,8 +92,9 @@ pub struct Ending {
 pub enum Pending {
     /// Nothing.
     Nothing,
-    /// A bundle that was being fetched, verified or installed when the node went down.
-    Offer(Offer),
+    /// A bundle that was being fetched, verified or installed when the node went down, and what
+    /// was in it if its installation had begun.
+    Offer(Offer, Option<Bundle>),
     /// A slot that was installed and not yet activated.
     Ready(Trial, At),
 }
@@ -110,6 +114,9 @@ pub enum Refusal {
     /// Nothing waits for an operator's word.
     #[error("the running system is committed already")]
     NothingToConfirm,
+    /// Nothing waits for its window.
+    #[error("no update waits for its window")]
+    NothingToCancel,
 }
 
 /// The node's whole memory. The last one saved is where the node resumes.
@@ -190,6 +197,15 @@ impl Node {
             Update::Probation { .. } | Update::Settling { .. } => Ok(()),
             Update::Idle if !self.runs_committed() || self.doubt.is_some() => Ok(()),
             Update::Idle => Err(Refusal::NothingToConfirm),
+            busy => Err(Refusal::Busy(busy.name())),
+        }
+    }
+
+    /// Whether there is an update that an operator may still take back.
+    pub fn admits_cancel(&self) -> Result<(), Refusal> {
+        match &self.update {
+            Update::Ready { .. } => Ok(()),
+            Update::Idle | Update::Settling { .. } => Err(Refusal::NothingToCancel),
             busy => Err(Refusal::Busy(busy.name())),
         }
     }

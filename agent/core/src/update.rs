@@ -12,7 +12,7 @@
 
 use crate::cause::Failure;
 use crate::event::{Action, Offer};
-use crate::names::{Slot, Trial, VerifiedBundle};
+use crate::names::{Bundle, Slot, Trial, VerifiedBundle};
 use serde::{Deserialize, Serialize};
 
 /// Where the node stands. New states are added at the end: the ledger stores the position.
@@ -21,10 +21,10 @@ use serde::{Deserialize, Serialize};
 pub enum Update {
     /// Nothing to do.
     Idle,
-    /// Making the bundle available.
-    Fetching { offer: Offer, attempt: u8 },
+    /// Making the bundle available; `begun` was being installed from the same offer and failed.
+    Fetching { offer: Offer, attempt: u8, begun: Option<Bundle> },
     /// Checking the signature.
-    Verifying { offer: Offer, attempt: u8 },
+    Verifying { offer: Offer, attempt: u8, begun: Option<Bundle> },
     /// Writing to `target`, the slot that did not boot.
     Installing { offer: Offer, attempt: u8, bundle: VerifiedBundle, target: Slot },
     /// Installed; waiting for the window.
@@ -51,7 +51,7 @@ impl Update {
         use {Action as A, Update as U};
         Some(match self.clone() {
             U::Idle | U::Ready { .. } => return None,
-            U::Fetching { offer, attempt } => A::Fetch { offer, attempt },
+            U::Fetching { offer, attempt, .. } => A::Fetch { offer, attempt },
             U::Verifying { offer, .. } => A::Verify(offer),
             U::Installing { offer, bundle, target, .. } => A::Install { offer, bundle, target },
             U::Activating { trial } => A::Activate(trial.slot),
@@ -88,7 +88,10 @@ impl Update {
     /// The version under way, once it is known.
     pub fn version(&self) -> Option<&crate::Version> {
         match self {
-            Update::Idle | Update::Fetching { .. } | Update::Verifying { .. } => None,
+            Update::Idle => None,
+            Update::Fetching { begun, .. } | Update::Verifying { begun, .. } => {
+                begun.as_ref().map(|bundle| &bundle.version)
+            }
             Update::Installing { bundle, .. } => Some(&bundle.bundle().version),
             Update::Ready { trial }
             | Update::Activating { trial }

@@ -22,14 +22,35 @@ impl Window {
         Some(Window { from: minute(from)?, until: minute(until)? })
     }
 
-    /// Whether it is open at this time, in seconds since 1970-01-01 UTC.
-    pub fn is_open(self, unix_s: u64) -> bool {
-        let now = (unix_s / 60) % u64::from(DAY);
+    /// Whether it is open by this clock. By one that was not set it is closed: nobody knows which
+    /// hour it is.
+    pub fn is_open(self, clock: Clock) -> bool {
+        if !clock.is_set() {
+            return false;
+        }
+        let now = (clock.unix_s / 60) % u64::from(DAY);
         let (from, until) = (u64::from(self.from), u64::from(self.until));
         match from < until {
             true => from <= now && now < until,
             false => now >= from || now < until,
         }
+    }
+}
+
+/// The node's clock, and the one thing that it can be held against.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Clock {
+    /// What it shows, in seconds since 1970-01-01 UTC.
+    pub unix_s: u64,
+    /// When the image that runs was made. Without a battery or a network a node starts before that:
+    /// in 1970, or when its systemd was built (systemd(1), "Clock epoch").
+    pub image_unix_s: u64,
+}
+
+impl Clock {
+    /// Whether somebody set it: it is past the making of the image.
+    pub fn is_set(self) -> bool {
+        self.unix_s > self.image_unix_s
     }
 }
 
@@ -46,11 +67,22 @@ mod tests {
     #[test]
     fn a_window_over_midnight_is_open_on_both_sides_of_it() {
         let window = Window::parse("22:30-04:00").expect("valid");
-        let at = |hours: u64, minutes: u64| window.is_open((hours * 60 + minutes) * 60);
+        let day = 20_000 * 24 * 60 * 60;
+        let at = |hours: u64, minutes: u64| {
+            let unix_s = day + (hours * 60 + minutes) * 60;
+            window.is_open(Clock { unix_s, image_unix_s: day - 1 })
+        };
         assert_eq!(
             [at(22, 29), at(22, 30), at(0, 0), at(3, 59), at(4, 0)],
             [false, true, true, true, false]
         );
+    }
+
+    #[test]
+    fn by_a_clock_that_was_not_set_no_window_is_open() {
+        let always = Window::parse("00:00-00:00").expect("valid");
+        let open = |unix_s| always.is_open(Clock { unix_s, image_unix_s: 1_700_000_000 });
+        assert_eq!([open(0), open(1_700_000_000), open(1_700_000_001)], [false, false, true]);
     }
 
     #[test]

@@ -10,13 +10,13 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::OnceLock;
 use steadfast_core::{
     Action, At, Boot, Bundle, Cause, Digest, Event, Failure, Inspected, Node, Offer, OtherSlot,
-    Outcome, Pending, Policy, Slot, Update, Verdict, Version, Why,
+    Outcome, Pending, Policy, Sizes, Slot, Update, Verdict, Version, Why,
 };
 
 fn policy() -> Policy {
     Policy {
         compatible: "board".try_into().expect("short"),
-        room: 100,
+        room: Sizes { boot: 10, root: 100 },
         fetch_attempts: 2,
         restarts: 1,
         commit_attempts: 2,
@@ -31,9 +31,11 @@ fn failure(cause: Cause) -> Failure {
     Failure { cause, evidence: Default::default() }
 }
 
-fn inspected(text: &str, digest: u8, compatible: &str, root_size: u64) -> Inspected {
+fn inspected(text: &str, digest: u8, compatible: &str, sizes: [u64; 2]) -> Inspected {
+    let [boot, root] = sizes;
     let bundle = Bundle { version: version(text), digest: Digest([digest; 32]) };
-    Inspected { bundle, compatible: compatible.try_into().expect("short"), root_size }
+    let compatible = compatible.try_into().expect("short");
+    Inspected { bundle, compatible, sizes: Sizes { boot, root } }
 }
 
 /// Every event that the outside could send, plausible or not. What runs in a slot is decided by the
@@ -41,7 +43,13 @@ fn inspected(text: &str, digest: u8, compatible: &str, root_size: u64) -> Inspec
 fn events(node: &Node, content: &Content) -> Vec<Event> {
     let offer = |at| Offer { source: "usb".try_into().expect("short"), at };
     let mut all = vec![Event::Announced(offer(At::Now)), Event::Announced(offer(At::Window))];
-    all.extend([Event::WindowOpened, Event::Confirmed, Event::RollbackAsked, Event::Ticked]);
+    all.extend([
+        Event::WindowOpened,
+        Event::Confirmed,
+        Event::RollbackAsked,
+        Event::CancelAsked,
+        Event::Ticked,
+    ]);
     let passing = || failure(Cause::Network);
     let lasting = || failure(Cause::Write);
     for outcome in [Ok(()), Err(passing()), Err(lasting())] {
@@ -52,9 +60,9 @@ fn events(node: &Node, content: &Content) -> Vec<Event> {
         all.push(Event::Condemned(outcome));
     }
     all.extend([Err(passing()), Err(failure(Cause::Signature))].map(Event::Verified));
-    let good = [inspected("2", 2, "board", 100), inspected("3", 3, "board", 1)];
-    let bad = [inspected("0", 9, "board", 1), inspected("4", 4, "other", 1)];
-    let large = [inspected("5", 5, "board", 101)];
+    let good = [inspected("2", 2, "board", [10, 100]), inspected("3", 3, "board", [1, 1])];
+    let bad = [inspected("0", 9, "board", [1, 1]), inspected("4", 4, "other", [1, 1])];
+    let large = [inspected("5", 5, "board", [1, 101]), inspected("5", 5, "board", [11, 1])];
     all.extend(good.into_iter().chain(bad).chain(large).map(|it| Event::Verified(Ok(it))));
     let sick = Verdict::Unhealthy(failure(Cause::Deadline));
     all.extend([Verdict::Healthy, sick].map(Event::Judged));
@@ -115,7 +123,8 @@ const RULES: [(&str, Rule); 12] = [
     ("only fitting bundles", |from, event, to| match (&from.update, &to.update, event) {
         (Update::Verifying { .. }, Update::Installing { .. }, Event::Verified(Ok(found))) => {
             found.compatible == policy().compatible
-                && found.root_size <= policy().room
+                && found.sizes.root <= policy().room.root
+                && found.sizes.boot <= policy().room.boot
                 && !to.refused.contains(&found.bundle.digest)
                 && to.floor.as_ref().is_none_or(|it| found.bundle.version.precedence(it).is_ge())
         }
@@ -376,7 +385,7 @@ fn rests((mut node, mut content): World, healthy: bool) -> bool {
         };
         let event = match action {
             Action::Fetch { .. } => Event::Fetched(Ok(())),
-            Action::Verify(_) => Event::Verified(Ok(inspected("3", 3, "board", 1))),
+            Action::Verify(_) => Event::Verified(Ok(inspected("3", 3, "board", [1, 1]))),
             Action::Install { .. } => Event::Installed(Ok(())),
             Action::Activate(_) => Event::Activated(Ok(())),
             Action::Judge => Event::Judged(verdict),

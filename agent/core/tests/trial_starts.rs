@@ -1,12 +1,18 @@
 //! What a start of the agent means to a trial that is not judged yet.
 
 use steadfast_core::{
-    Boot, Cause, Digest, Event, Node, OtherSlot, Policy, Slot, Trial, Update, Version, Why,
+    Boot, Cause, Digest, Event, Node, OtherSlot, Policy, Sizes, Slot, Trial, Update, Version, Why,
 };
 
 fn policy() -> Policy {
     let compatible = "board".try_into().expect("short");
-    Policy { compatible, room: 1, fetch_attempts: 1, restarts: 2, commit_attempts: 1 }
+    Policy {
+        compatible,
+        room: Sizes { boot: 1, root: 1 },
+        fetch_attempts: 1,
+        restarts: 2,
+        commit_attempts: 1,
+    }
 }
 
 fn on_trial(update: fn(Trial) -> Update) -> Node {

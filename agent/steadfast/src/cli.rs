@@ -33,6 +33,8 @@ pub enum Command {
     Confirm,
     /// Go back to the previous system
     Rollback,
+    /// Take back an update that waits for its window
+    Cancel,
     /// Run the agent; systemd does this
     Agent(AgentArgs),
     /// Read or write the boot environment; RAUC does this
@@ -131,6 +133,7 @@ pub fn main() -> ExitCode {
         Command::History(args) => tool::run(&socket, &tool::Order::History(args)),
         Command::Confirm => tool::run(&socket, &tool::Order::Confirm),
         Command::Rollback => tool::run(&socket, &tool::Order::Rollback),
+        Command::Cancel => tool::run(&socket, &tool::Order::Cancel),
     }
 }
 

@@ -40,6 +40,8 @@ pub enum Request {
     Confirm,
     /// Go back to the previous system: as for an update. Root only.
     Rollback,
+    /// Take back the update that waits for its window: as for an update. Root only.
+    Cancel,
 }
 
 /// What the daemon answers.
@@ -77,6 +79,8 @@ pub struct Status {
     pub floor: Option<String>,
     /// Digests that failed here, in hexadecimal.
     pub refused: Vec<String>,
+    /// What an operator should know although the node goes on without it.
+    pub warnings: Vec<String>,
     /// The agent itself.
     pub agent: AgentStatus,
 }
@@ -125,7 +129,7 @@ pub struct Progress {
 pub struct EndingStatus {
     /// The version, where it became known.
     pub release: Option<String>,
-    /// `committed`, `refused`, `failed` or `returned`.
+    /// `committed`, `refused`, `failed`, `returned` or `cancelled`.
     pub outcome: String,
     /// Why, unless it was committed.
     pub cause: Option<CauseStatus>,
@@ -247,7 +251,7 @@ pub struct HistoryEnding {
     pub unix_s: u64,
     /// The version, where it became known.
     pub release: Option<String>,
-    /// `committed`, `refused`, `failed` or `returned`.
+    /// `committed`, `refused`, `failed`, `returned` or `cancelled`.
     pub outcome: String,
     /// Why, unless it was committed.
     pub cause: Option<CauseStatus>,

@@ -44,6 +44,8 @@ pub enum Order {
     Confirm,
     /// Go back.
     Rollback,
+    /// Take back what waits.
+    Cancel,
 }
 
 /// What was not done, why, and where the node stands.
@@ -115,6 +117,7 @@ pub fn run(socket: &Path, order: &Order) -> ExitCode {
         Order::History(args) => history::run(socket, args, &mut console),
         Order::Confirm => order::confirm(socket, &mut console),
         Order::Rollback => order::rollback(socket, &mut console),
+        Order::Cancel => order::cancel(socket, &mut console),
     };
     match done {
         Ok(()) => return ExitCode::SUCCESS,

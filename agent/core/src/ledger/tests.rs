@@ -46,14 +46,19 @@ fn full_node() -> Node {
     let bundle = VerifiedBundle(Bundle { version: version.clone(), digest });
     let committed = Committed { slot: Slot::B, version: version.clone(), digest: Some(digest) };
     Node {
-        update: Update::Installing { offer: offer.clone(), attempt: 255, bundle, target: Slot::B },
+        update: Update::Installing {
+            offer: offer.clone(),
+            attempt: 255,
+            bundle: bundle.clone(),
+            target: Slot::B,
+        },
         booted: Slot::B,
         boot: [0xff; 16],
         other: OtherSlot::Tried,
         running: Some(version.clone()),
         committed: Some(committed.clone()),
         previous: Some(committed),
-        pending: Pending::Offer(offer),
+        pending: Pending::Offer(offer, Some(bundle.bundle().clone())),
         doubt: Some(failure.clone()),
         refused: core::iter::repeat_n(digest, 16).collect(),
         floor: Some(version.clone()),
@@ -70,7 +75,7 @@ fn full_node() -> Node {
 #[test]
 fn the_longest_entry_fits_into_a_frame() {
     let next = full_node();
-    let Pending::Offer(offer) = next.pending.clone() else { panic!("an offer") };
+    let Pending::Offer(offer, _) = next.pending.clone() else { panic!("an offer") };
     let at = Stamp { unix_s: u64::MAX, boot_ms: u64::MAX };
     let event = Event::Announced(offer);
     let previous = Digest([0xff; 32]);

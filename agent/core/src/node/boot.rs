@@ -60,16 +60,16 @@ impl Node {
             U::Committing { trial, .. } if trial.why == Why::Restart => {
                 self.settling(boot.evidence)
             }
-            U::Fetching { offer, .. } | U::Verifying { offer, .. } => {
-                self.pending = Pending::Offer(offer);
+            U::Fetching { offer, begun, .. } | U::Verifying { offer, begun, .. } => {
+                self.pending = Pending::Offer(offer, begun);
                 self.settling(boot.evidence)
             }
             U::Installing { bundle, target, .. } if target == boot.slot => {
                 let failure = Failure::new(Cause::Write, format_args!("it was half-written"));
                 self.to(U::Condemning { trial: bundle.trial(target), failure })
             }
-            U::Installing { offer, .. } => {
-                self.pending = Pending::Offer(offer);
+            U::Installing { offer, bundle, .. } => {
+                self.pending = Pending::Offer(offer, Some(bundle.0));
                 self.settling(boot.evidence)
             }
             U::Ready { trial } | U::Activating { trial } | U::Rebooting { trial }

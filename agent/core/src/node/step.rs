@@ -3,7 +3,7 @@
 use super::{Committed, Ending, Node, Outcome, Pending, Policy};
 use crate::cause::{Cause, Failure};
 use crate::event::{At, Event, Inspected, Offer, OtherSlot, Verdict};
-use crate::names::{Digest, Slot, Trial, VerifiedBundle, Why};
+use crate::names::{Bundle, Digest, Slot, Trial, VerifiedBundle, Why};
 use crate::update::Update;
 use crate::version::Version;
 
@@ -17,30 +17,39 @@ impl Node {
         let update = core::mem::replace(&mut self.update, U::Idle);
         match (update, event) {
             (update, E::Booted(boot)) => self.booted(update, boot, policy),
-            (_, E::Announced(offer)) => self.to(U::Fetching { offer, attempt: 1 }),
-            (U::Fetching { offer, attempt }, E::Fetched(Ok(()))) => {
-                self.to(U::Verifying { offer, attempt })
+            (_, E::Announced(offer)) => self.to(U::Fetching { offer, attempt: 1, begun: None }),
+            (U::Fetching { offer, attempt, begun }, E::Fetched(Ok(()))) => {
+                self.to(U::Verifying { offer, attempt, begun })
             }
-            (U::Verifying { offer, attempt }, E::Verified(Ok(found))) => {
+            (U::Verifying { offer, attempt, .. }, E::Verified(Ok(found))) => {
                 self.verified(offer, attempt, found, policy)
             }
-            (U::Fetching { offer, attempt }, E::Fetched(Err(failure)))
-            | (U::Verifying { offer, attempt }, E::Verified(Err(failure))) => {
-                self.not_had(offer, attempt, failure, policy)
+            (U::Fetching { offer, attempt, begun }, E::Fetched(Err(failure)))
+            | (U::Verifying { offer, attempt, begun }, E::Verified(Err(failure))) => {
+                match failure.cause.passes() && attempt < policy.fetch_attempts {
+                    true => self.to(U::Fetching { offer, attempt: attempt + 1, begun }),
+                    false => self.not_had(begun, failure),
+                }
             }
             (U::Installing { offer, bundle, target, .. }, E::Installed(Ok(()))) => {
                 self.installed(offer.at, bundle, target)
             }
             (U::Installing { offer, attempt, bundle, target }, E::Installed(Err(failure))) => {
+                let begun = Some(bundle.0);
                 match failure.cause.passes() && attempt < policy.fetch_attempts {
-                    true => self.to(U::Fetching { offer, attempt: attempt + 1 }),
+                    true => self.to(U::Fetching { offer, attempt: attempt + 1, begun }),
                     false => {
-                        let version = Some(bundle.0.version);
+                        let version = begun.map(|bundle| bundle.version);
                         self.ended(version, target, Outcome::Failed, Some(failure))
                     }
                 }
             }
             (U::Ready { trial }, E::WindowOpened) => self.to(U::Activating { trial }),
+            (U::Ready { trial }, E::CancelAsked) => {
+                let failure =
+                    Failure::new(Cause::Operator, format_args!("before it was activated"));
+                self.ended(Some(trial.version), trial.slot, Outcome::Cancelled, Some(failure))
+            }
             (U::Activating { trial }, E::Activated(Ok(()))) => self.to(U::Rebooting { trial }),
             // It may be written all the same: take it back.
             (U::Activating { trial }, E::Activated(Err(failure))) => {
@@ -82,6 +91,7 @@ impl Node {
             E::Announced(_) => self.admits_update().is_ok(),
             E::Confirmed => self.admits_confirm().is_ok(),
             E::RollbackAsked => self.admits_rollback().is_ok(),
+            E::CancelAsked => self.admits_cancel().is_ok(),
             E::Fetched(_) => matches!(self.update, U::Fetching { .. }),
             E::Verified(_) => matches!(self.update, U::Verifying { .. }),
             E::Installed(_) => matches!(self.update, U::Installing { .. }),
@@ -118,13 +128,12 @@ impl Node {
         Trial { version, digest, slot: self.booted, why: Why::Restart }
     }
 
-    /// A bundle could not be had, or is not good.
-    fn not_had(self, offer: Offer, attempt: u8, failure: Failure, policy: &Policy) -> Node {
-        if failure.cause.passes() && attempt < policy.fetch_attempts {
-            return self.to(Update::Fetching { offer, attempt: attempt + 1 });
-        }
+    /// A bundle could not be had, or is not good. One whose installation had begun has failed: its
+    /// slot was written.
+    fn not_had(self, begun: Option<Bundle>, failure: Failure) -> Node {
         let slot = self.booted.other();
-        self.ended(None, slot, Outcome::Refused, Some(failure))
+        let outcome = if begun.is_some() { Outcome::Failed } else { Outcome::Refused };
+        self.ended(begun.map(|bundle| bundle.version), slot, outcome, Some(failure))
     }
 
     /// The signature holds: is it for us, new enough, small enough, and not known to be bad?
@@ -145,7 +154,7 @@ impl Node {
     }
 
     fn objection(&self, found: &Inspected, policy: &Policy) -> Option<Failure> {
-        let Inspected { bundle, compatible, root_size } = found;
+        let Inspected { bundle, compatible, sizes } = found;
         if *compatible != policy.compatible {
             let ours = &policy.compatible;
             let evidence = format_args!("it is for {compatible}, this is {ours}");
@@ -161,10 +170,11 @@ impl Node {
             let evidence = format_args!("{} is below {floor}", bundle.version);
             return Some(Failure::new(Cause::Floor, evidence));
         }
-        (*root_size > policy.room).then(|| {
-            let evidence = format_args!("{root_size} bytes do not fit in {}", policy.room);
-            Failure::new(Cause::Space, evidence)
-        })
+        let boot = ("boot", sizes.boot, policy.room.boot);
+        let root = ("root", sizes.root, policy.room.root);
+        let (part, size, room) = [boot, root].into_iter().find(|(_, size, room)| size > room)?;
+        let evidence = format_args!("its {part} image has {size} bytes, the partition {room}");
+        Some(Failure::new(Cause::Space, evidence))
     }
 
     fn installed(self, at: At, bundle: VerifiedBundle, slot: Slot) -> Node {
@@ -208,7 +218,7 @@ impl Node {
     fn resumed(mut self) -> Node {
         match core::mem::replace(&mut self.pending, Pending::Nothing) {
             Pending::Nothing => self.to(Update::Idle),
-            Pending::Offer(offer) => self.to(Update::Fetching { offer, attempt: 1 }),
+            Pending::Offer(offer, begun) => self.to(Update::Fetching { offer, attempt: 1, begun }),
             Pending::Ready(trial, At::Window) => self.to(Update::Ready { trial }),
             Pending::Ready(trial, At::Now) => self.to(Update::Activating { trial }),
         }
@@ -218,9 +228,9 @@ impl Node {
     fn without_pending(mut self, failure: Failure) -> Node {
         match core::mem::replace(&mut self.pending, Pending::Nothing) {
             Pending::Nothing => self.to(Update::Idle),
-            Pending::Offer(_) => {
-                let slot = self.booted.other();
-                self.ended(None, slot, Outcome::Failed, Some(failure))
+            Pending::Offer(_, begun) => {
+                let (slot, version) = (self.booted.other(), begun.map(|bundle| bundle.version));
+                self.ended(version, slot, Outcome::Failed, Some(failure))
             }
             Pending::Ready(trial, _) => {
                 self.ended(Some(trial.version), trial.slot, Outcome::Failed, Some(failure))

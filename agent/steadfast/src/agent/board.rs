@@ -2,9 +2,9 @@
 
 use hw_profile::{Chooser, Profile, ProfileError};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 use steadfast_adapters::boot_store::{Attempts, BootStore, Place};
-use steadfast_core::{Name, Slot, Version};
+use steadfast_core::{Name, Sizes, Slot, Version};
 
 /// The lock of the boot environment, shared with `steadfast boot-state`.
 const LOCK: &str = "/run/steadfast-boot-state.lock";
@@ -23,8 +23,8 @@ const OS_RELEASE: &str = "/etc/os-release";
 pub struct Board {
     /// The name in bundles.
     pub compatible: Name,
-    /// The size of a root slot in bytes.
-    pub room: u64,
+    /// How much the partitions of a slot hold.
+    pub room: Sizes,
     /// Where the boot environment is, and the attempts that a slot gets.
     pub store: BootStore,
     /// The watchdog's device.
@@ -78,7 +78,10 @@ impl Board {
         let attempts = Attempts { trial: boot.attempts_trial, committed: boot.attempts_committed };
         Ok(Board {
             compatible: compatible.as_str().try_into().map_err(|_| BoardError::Compatible)?,
-            room: u64::from(disk.root_mib) << 20,
+            room: Sizes {
+                boot: u64::from(disk.boot_mib) << 20,
+                root: u64::from(disk.root_mib) << 20,
+            },
             store: BootStore::new(place, attempts),
             watchdog: watchdog.device.into(),
             deadline: Duration::from_secs(watchdog.deadline_s.into()),
@@ -104,6 +107,13 @@ fn slot_of(command_line: &str) -> Option<Slot> {
 /// What the image calls itself: `IMAGE_VERSION=` (os-release(5)).
 pub fn image_version() -> Result<Version, BoardError> {
     version_of(&read(OS_RELEASE)?).ok_or(BoardError::Version)
+}
+
+/// When the image was made, in seconds since 1970: image-build gives each of its files that time.
+pub fn image_made() -> Result<u64, BoardError> {
+    let read = std::fs::metadata(OS_RELEASE).and_then(|file| file.modified());
+    let made = read.map_err(|source| BoardError::Read { path: OS_RELEASE, source })?;
+    Ok(made.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()))
 }
 
 fn version_of(os_release: &str) -> Option<Version> {

@@ -133,7 +133,7 @@ async fn serve(
 }
 
 fn changes(request: &Request) -> bool {
-    matches!(request, Request::Update { .. } | Request::Confirm | Request::Rollback)
+    !matches!(request, Request::Status | Request::Watch | Request::History)
 }
 
 async fn watch_status(

@@ -20,7 +20,7 @@ use steadfast_adapters::service_manager;
 use steadfast_adapters::system::{System, boot_id};
 use steadfast_adapters::watchdog::{LastReset, Watchdog};
 use steadfast_core::ledger::Stamp;
-use steadfast_core::window::Window;
+use steadfast_core::window::{Clock, Window};
 use steadfast_core::{
     Action, At, Boot, Cause, Event, Failure, Machine, Offer, OtherSlot, Policy, Refusal, Turn,
     Update, gate, watchdog,
@@ -78,6 +78,7 @@ struct Life {
     data: std::path::PathBuf,
     deadline: Duration,
     window: Option<Window>,
+    image_unix_s: u64,
     watchdog: Option<Watchdog>,
     router: Router,
     reporter: Reporter,
@@ -98,6 +99,7 @@ impl Life {
         let (reporter, router) = wire(config, &board, heard)?;
         let (data, deadline) = (config.paths.data.clone(), board.deadline);
         let window = config.window();
+        let image_unix_s = board::image_made()?;
         let mut life = Life {
             machine,
             ledger,
@@ -105,6 +107,7 @@ impl Life {
             data,
             deadline,
             window,
+            image_unix_s,
             watchdog,
             router,
             reporter,
@@ -201,20 +204,41 @@ impl Life {
     /// What a tick means: time, or that the window is open for what is ready.
     fn tick(&self) -> Event {
         let ready = matches!(self.machine.node().update, Update::Ready { .. });
-        let open = self.window.is_none_or(|window| window.is_open(stamp().unix_s));
+        let open = self.window.is_none_or(|window| window.is_open(self.clock()));
         if ready && open { Event::WindowOpened } else { Event::Ticked }
+    }
+
+    fn clock(&self) -> Clock {
+        Clock { unix_s: stamp().unix_s, image_unix_s: self.image_unix_s }
+    }
+
+    /// What an operator should know although the node goes on without it.
+    fn warnings(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        if self.watchdog.is_none() {
+            let device = self.board.watchdog.display();
+            warnings.push(format!(
+                "no hardware watchdog: {device} could not be opened, so a hung kernel is not reset"
+            ));
+        }
+        if self.window.is_some() && !self.clock().is_set() {
+            warnings.push("the clock is not set, so the window stays closed".to_owned());
+        }
+        warnings
     }
 
     fn answer(&mut self, ask: Ask) -> Result<(), AgentError> {
         let node = self.machine.node();
         let response = match ask.request {
             Request::Status | Request::Watch => {
-                self.reporter.status(node, &self.ledger, self.board.store.read())
+                let warnings = self.warnings();
+                self.reporter.status(node, &self.ledger, self.board.store.read(), warnings)
             }
             Request::History => self.reporter.history(&self.ledger),
             Request::Update { source, at } => self.update(&source, at)?,
             Request::Confirm => self.admit(node.admits_confirm(), Event::Confirmed)?,
             Request::Rollback => self.admit(node.admits_rollback(), Event::RollbackAsked)?,
+            Request::Cancel => self.admit(node.admits_cancel(), Event::CancelAsked)?,
         };
         // The client may have gone.
         let _ = ask.answer.send(response);

@@ -85,6 +85,7 @@ impl Reporter {
         node: &Node,
         ledger: &LedgerFile,
         boot: Result<Snapshot, BootStoreError>,
+        warnings: Vec<String>,
     ) -> Response {
         Response::Status(Box::new(Status {
             node: self.node.clone(),
@@ -95,6 +96,7 @@ impl Reporter {
             checks: self.checks.borrow().iter().map(check_status).collect(),
             floor: node.floor.as_ref().map(ToString::to_string),
             refused: node.refused.iter().map(ToString::to_string).collect(),
+            warnings,
             agent: agent_status(),
         }))
     }
@@ -319,8 +321,10 @@ fn detail(event: &Event) -> String {
         | Event::Condemned(outcome) => done(outcome),
         Event::Judged(Verdict::Healthy) => "healthy".to_owned(),
         Event::Judged(Verdict::Unhealthy(failure)) => format!("unhealthy: {failure}"),
-        Event::WindowOpened | Event::Confirmed | Event::RollbackAsked | Event::Ticked => {
-            String::new()
-        }
+        Event::WindowOpened
+        | Event::Confirmed
+        | Event::RollbackAsked
+        | Event::CancelAsked
+        | Event::Ticked => String::new(),
     }
 }

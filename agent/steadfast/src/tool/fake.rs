@@ -114,6 +114,7 @@ pub(super) fn resting() -> Status {
         checks: vec![check("kiosk-ui", "passed", ""), check("mqtt", "passed", "")],
         floor: Some("1.1.0".into()),
         refused: Vec::new(),
+        warnings: Vec::new(),
         agent: AgentStatus { version: "0.1.0".into(), pid: 312, rss_kib: 2200 },
     }
 }

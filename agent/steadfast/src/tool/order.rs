@@ -1,4 +1,4 @@
-//! `steadfast confirm` and `steadfast rollback`: an operator's word on the running system.
+//! `steadfast confirm`, `rollback` and `cancel`: an operator's word on a system or an update.
 
 use super::client::{self, ClientError};
 use super::output::{Console, Line};
@@ -34,6 +34,16 @@ pub(super) fn rollback(socket: &Path, console: &mut Console<'_>) -> Result<(), T
     give(socket, &words, console)
 }
 
+/// Takes back what waits for its window.
+pub(super) fn cancel(socket: &Path, console: &mut Console<'_>) -> Result<(), ToolError> {
+    let words = Words {
+        request: Request::Cancel,
+        not_done: "no update was taken back",
+        accepted: "the update is taken back; its slot is not tried",
+    };
+    give(socket, &words, console)
+}
+
 fn give(socket: &Path, words: &Words, console: &mut Console<'_>) -> Result<(), ToolError> {
     client::order(socket, &words.request).map_err(|error| not_done(socket, words, &error))?;
     console.print(&[
@@ -44,6 +54,13 @@ fn give(socket: &Path, words: &Words, console: &mut Console<'_>) -> Result<(), T
 }
 
 fn not_done(socket: &Path, words: &Words, error: &ClientError) -> NotDone {
+    if error.may_have_been_heard() {
+        return NotDone {
+            what: "it is not known whether the order was taken".into(),
+            because: chain(error),
+            node: "see steadfast status, and systemctl status steadfast".into(),
+        };
+    }
     if !matches!(error, ClientError::Refused(_)) {
         return NotDone::unanswered(words.not_done, error);
     }

@@ -41,6 +41,8 @@ pub(super) fn lines(status: &Status, now: u64) -> Vec<Line> {
     if let Some(floor) = status.floor.as_ref().filter(|floor| **floor != status.system.version) {
         lines.push(Line::new("floor", format!("nothing older than {floor} is installed")));
     }
+    let warnings = status.warnings.iter();
+    lines.extend(warnings.map(|text| Line::new("warning", text).toned(Tone::Warn)));
     match status.refused.len() {
         0 => {}
         1 => lines.push(Line::new("refused", "1 bundle that failed here is not taken again")),

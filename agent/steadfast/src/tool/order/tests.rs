@@ -18,6 +18,20 @@ fn an_accepted_confirmation_says_how_to_follow_it() {
 }
 
 #[test]
+fn an_order_that_may_have_been_heard_is_not_called_undone() {
+    let agent = Agent::answering(vec![vec![]]);
+    let (out, error) = told(Style::PLAIN, |console| cancel(agent.socket(), console));
+    assert_eq!(out, "");
+    expect![[r#"
+        error    it is not known whether the order was taken
+        because  the connection was closed
+        node     see steadfast status, and systemctl status steadfast
+    "#]]
+    .assert_eq(&error);
+    assert_eq!(agent.asked(), [Request::Cancel]);
+}
+
+#[test]
 fn a_refused_rollback_says_why_and_what_still_runs() {
     let refused = refused("there is no previous system in the other slot");
     let agent = Agent::answering(vec![refused, statuses(&[resting()])]);

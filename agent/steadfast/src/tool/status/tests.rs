@@ -50,6 +50,25 @@ fn an_update_that_came_back_is_told_with_its_cause() {
 }
 
 #[test]
+fn what_the_node_goes_on_without_is_told() {
+    let mut status = resting();
+    status.checks.clear();
+    status.warnings = vec!["no hardware watchdog".into()];
+    shows(
+        &status,
+        expect![[r#"
+        node     press-07
+        system   1.1.0 in slot A, committed 3 days ago
+        previous 1.0.0 in slot B, a rollback away
+        update   none under way
+        boot     slot A (8 attempts), then slot B (8 attempts)
+        ledger   42 entries kept on /data, chain whole
+        warning  no hardware watchdog
+    "#]],
+    );
+}
+
+#[test]
 fn an_install_is_told_with_its_progress() {
     shows(
         &installing(42, "Copying image to rootfs.1"),
@@ -179,7 +198,7 @@ fn status_json_is_the_protocol_field_by_field() {
     let args = StatusArgs { json: true, watch: false };
     let (out, error) = told(Style::PLAIN, |console| run(agent.socket(), &args, console));
     expect![[r#"
-        {"node":"press-07","system":{"version":"1.1.0","slot":"A","standing":"committed","doubt":null,"previous":"1.0.0","committed_unix_s":1795085641},"update":{"state":"idle","release":null,"progress":null,"last":{"release":"1.2.0","outcome":"returned","cause":{"kind":"check","name":"sick","text":"check sick failed"},"evidence":"exit 1","slot":"B"}},"boot":{"primary":"A","order":["A","B"],"left":{"A":8,"B":8},"rearms":0,"sequence":12,"copies":["valid","valid"]},"ledger":{"entries":42,"kept":"data","damage":null,"chain":"whole"},"checks":[{"name":"kiosk-ui","required":true,"state":"passed","evidence":""},{"name":"mqtt","required":true,"state":"passed","evidence":""}],"floor":"1.1.0","refused":[],"agent":{"version":"0.1.0","pid":312,"rss_kib":2200}}
+        {"node":"press-07","system":{"version":"1.1.0","slot":"A","standing":"committed","doubt":null,"previous":"1.0.0","committed_unix_s":1795085641},"update":{"state":"idle","release":null,"progress":null,"last":{"release":"1.2.0","outcome":"returned","cause":{"kind":"check","name":"sick","text":"check sick failed"},"evidence":"exit 1","slot":"B"}},"boot":{"primary":"A","order":["A","B"],"left":{"A":8,"B":8},"rearms":0,"sequence":12,"copies":["valid","valid"]},"ledger":{"entries":42,"kept":"data","damage":null,"chain":"whole"},"checks":[{"name":"kiosk-ui","required":true,"state":"passed","evidence":""},{"name":"mqtt","required":true,"state":"passed","evidence":""}],"floor":"1.1.0","refused":[],"warnings":[],"agent":{"version":"0.1.0","pid":312,"rss_kib":2200}}
     "#]].assert_eq(&out);
     assert_eq!(error, "");
     assert_eq!(agent.asked(), [Request::Status]);

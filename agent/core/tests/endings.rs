@@ -1,0 +1,110 @@
+//! How an update ends that never ran: refused, failed or cancelled, with what is known of it.
+
+use steadfast_core::{
+    At, Boot, Bundle, Cause, Digest, Event, Failure, Inspected, Node, Offer, OtherSlot, Outcome,
+    Policy, Sizes, Slot, Update, Verdict, Version,
+};
+
+fn policy() -> Policy {
+    let compatible = "board".try_into().expect("short");
+    let room = Sizes { boot: 10, root: 100 };
+    Policy { compatible, room, fetch_attempts: 2, restarts: 1, commit_attempts: 1 }
+}
+
+fn version(text: &str) -> Version {
+    Version::new(text).expect("a version")
+}
+
+fn booted(id: u8) -> Event {
+    let (version, other) = (version("1"), OtherSlot::Bad);
+    Event::Booted(Boot { slot: Slot::A, version, id: [id; 16], other, evidence: None })
+}
+
+fn after(node: Node, events: impl IntoIterator<Item = Event>) -> Node {
+    events.into_iter().fold(node, |node, event| node.next(event, &policy()))
+}
+
+fn resting() -> Node {
+    let healthy = Event::Judged(Verdict::Healthy);
+    let node = after(Node::default(), [booted(1), healthy.clone(), Event::Committed(Ok(()))]);
+    let node = after(node, [healthy]);
+    assert_eq!((&node.update, node.runs_committed()), (&Update::Idle, true));
+    node
+}
+
+fn verified(sizes: Sizes) -> Event {
+    let bundle = Bundle { version: version("2"), digest: Digest([2; 32]) };
+    let compatible = "board".try_into().expect("short");
+    Event::Verified(Ok(Inspected { bundle, compatible, sizes }))
+}
+
+fn offered(at: At) -> [Event; 3] {
+    let offer = Offer { source: "usb".try_into().expect("short"), at };
+    let fits = Sizes { boot: 10, root: 100 };
+    [Event::Announced(offer), Event::Fetched(Ok(())), verified(fits)]
+}
+
+fn failed(cause: Cause) -> Result<(), Failure> {
+    Err(Failure::new(cause, format_args!("seen")))
+}
+
+fn end(node: &Node) -> (Outcome, Option<&Version>, Cause) {
+    let last = node.last.as_ref().expect("an ending");
+    let failure = last.failure.clone().expect("a cause");
+    (last.outcome, last.version.as_ref(), failure.cause)
+}
+
+#[test]
+fn an_update_that_waits_for_its_window_can_be_taken_back() {
+    let node = after(resting(), offered(At::Window));
+    let node = after(node, [Event::Installed(Ok(()))]);
+    assert!(matches!(node.update, Update::Ready { .. }) && node.admits_cancel().is_ok());
+    let node = after(node, [Event::CancelAsked]);
+    assert_eq!(end(&node), (Outcome::Cancelled, Some(&version("2")), Cause::Operator));
+    assert_eq!(node.update, Update::Idle);
+    let node = after(node, [Event::WindowOpened]);
+    assert_eq!(node.update, Update::Idle, "the window finds nothing");
+}
+
+#[test]
+fn an_update_under_way_cannot_be_taken_back() {
+    let node = after(resting(), offered(At::Now));
+    assert!(node.admits_cancel().is_err());
+    assert_eq!(after(node.clone(), [Event::CancelAsked]), node);
+}
+
+#[test]
+fn a_bundle_whose_installation_began_ends_as_failed_with_its_version() {
+    let network = || Event::Fetched(failed(Cause::Network));
+    let cut = Event::Installed(failed(Cause::Network));
+    let node = after(resting(), offered(At::Now));
+    let again = after(node.clone(), [cut, network()]);
+    assert_eq!(end(&again), (Outcome::Failed, Some(&version("2")), Cause::Network));
+    // The same when the power was lost while it was written.
+    let healthy = Event::Judged(Verdict::Healthy);
+    let resumed = after(node, [booted(2), Event::Committed(Ok(())), healthy]);
+    assert!(matches!(resumed.update, Update::Fetching { attempt: 1, .. }), "{:?}", resumed.update);
+    let ended = after(resumed, [network(), network()]);
+    assert_eq!(end(&ended), (Outcome::Failed, Some(&version("2")), Cause::Network));
+}
+
+#[test]
+fn a_bundle_that_was_never_had_ends_as_refused() {
+    let [announced, ..] = offered(At::Now);
+    let network = || Event::Fetched(failed(Cause::Network));
+    let node = after(resting(), [announced, network(), network()]);
+    assert_eq!(end(&node), (Outcome::Refused, None, Cause::Network));
+}
+
+#[test]
+fn an_image_that_does_not_fit_its_partition_is_refused_before_anything_is_written() {
+    for (sizes, part) in
+        [(Sizes { boot: 11, root: 1 }, "boot"), (Sizes { boot: 1, root: 101 }, "root")]
+    {
+        let [announced, fetched, _] = offered(At::Now);
+        let node = after(resting(), [announced, fetched, verified(sizes)]);
+        assert_eq!(end(&node), (Outcome::Refused, Some(&version("2")), Cause::Space));
+        let failure = node.last.and_then(|last| last.failure).expect("a cause");
+        assert!(failure.evidence.contains(part), "{}", failure.evidence);
+    }
+}
