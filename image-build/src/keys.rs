@@ -32,7 +32,7 @@ pub(crate) enum SignerKind {
 /// The three words of the command line.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub(crate) struct KeyArgs {
-    /// Signing key: a PEM file or a PKCS#11 URI
+    /// Signing key: a PEM file or a PKCS#11 URI, such as 'pkcs11:token=NAME;object=LABEL'
     #[arg(long, value_name = "FILE|URI")]
     pub(crate) key: Option<String>,
     /// Certificate of the signing key: a PEM file or a PKCS#11 URI
@@ -75,7 +75,15 @@ impl Signer {
 }
 
 fn present(file: &str) -> Result<()> {
-    if file.starts_with("pkcs11:") || Path::new(file).is_file() {
+    if file.starts_with("pkcs11:") {
+        ensure!(
+            !file.contains("pin-value="),
+            "nothing was built: a PIN in the URI is read by everybody on this machine and lands in logs; \
+             RAUC_PKCS11_PIN is the place for it"
+        );
+        return Ok(());
+    }
+    if Path::new(file).is_file() {
         return Ok(());
     }
     bail!("nothing was built: there is no file {file}")

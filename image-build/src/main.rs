@@ -26,15 +26,16 @@ mod tools;
 mod variant;
 mod verity;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 
 use crate::debian::Refresh;
-use crate::keys::KeyArgs;
+use crate::keys::{KeyArgs, Signer};
 use crate::pipeline::{Order, Products};
+use crate::places::Scratch;
 use crate::release::Release;
 use crate::variant::Variant;
 use crate::verity::Compression;
@@ -43,6 +44,7 @@ use crate::verity::Compression;
 #[derive(Debug, Parser)]
 #[command(
     name = "cargo image",
+    after_help = KEYS_ON_A_TOKEN,
     args_conflicts_with_subcommands = true,
     subcommand_negates_reqs = true
 )]
@@ -61,7 +63,22 @@ enum Command {
         #[arg(long, default_value = "qemu-arm64")]
         board: String,
     },
+    /// Sign a trial bundle and check it against the keyring; build nothing
+    #[command(after_help = KEYS_ON_A_TOKEN)]
+    Keys {
+        #[command(flatten)]
+        keys: KeyArgs,
+        /// Keep the trial bundle; a node that trusts it refuses it as made for another board
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
 }
+
+const KEYS_ON_A_TOKEN: &str = "\
+Keys on a token (PKCS#11):
+  RAUC_PKCS11_PIN     its PIN; when it is not set, it is asked for on the terminal
+  RAUC_PKCS11_MODULE  its module, when p11-kit does not know it (`p11tool --list-tokens`)
+A small bundle is signed before anything is built, so the token is used twice.";
 
 #[derive(Debug, clap::Args)]
 struct BuildArgs {
@@ -127,13 +144,32 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> Result<()> {
-    if let Some(Command::Tools { board }) = cli.command {
-        let tools = tools::run(&board::load(&board)?)?;
-        println!("{}", serde_json::to_string(&tools)?);
-        return Ok(());
+    match cli.command {
+        Some(Command::Tools { board }) => {
+            let tools = tools::run(&board::load(&board)?)?;
+            println!("{}", serde_json::to_string(&tools)?);
+            Ok(())
+        }
+        Some(Command::Keys { keys, out }) => try_keys(&keys, out.as_deref()),
+        None => build(cli.build),
     }
-    let (json, twice) = (cli.build.json, cli.build.check_reproducible);
-    let order = order(cli.build)?;
+}
+
+fn try_keys(keys: &KeyArgs, out: Option<&Path>) -> Result<()> {
+    let signer = Signer::choose(keys, Variant::Production)?;
+    let scratch = Scratch::named("keys")?;
+    let bundle = bundle::trial(&signer, &scratch)?;
+    println!("keys     sign what the keyring trusts");
+    if let Some(out) = out {
+        std::fs::copy(bundle, out).with_context(|| format!("{} was not made", out.display()))?;
+        println!("in       {}", out.display());
+    }
+    Ok(())
+}
+
+fn build(args: BuildArgs) -> Result<()> {
+    let (json, twice) = (args.json, args.check_reproducible);
+    let order = order(args)?;
     let release = pipeline::run(&order)?;
     if twice {
         reproducible::check(&order, &release)?;

@@ -92,14 +92,15 @@ pub(crate) fn run(order: &Order) -> Result<Release> {
     let profile = board::load(&order.board)?;
     let appliance = Appliance::load()?;
     let signer = Signer::choose(&order.keys, order.variant)?;
+    let scratch = Scratch::named("image")?;
+    bundle::trial(&signer, &scratch)?;
     let agent = agent::find(order.agent.as_deref(), profile.arch)?;
     let mut steps = Steps(Instant::now());
     let (root_set, boot_set) = packages(&profile, &appliance, order.refresh)?;
     let kernel_files = boot_set.unpacked(describe_modules)?;
     steps.done("packages");
 
-    let mut job =
-        Job { order, profile, appliance, signer, scratch: Scratch::named("image")?, epoch: 0 };
+    let mut job = Job { order, profile, appliance, signer, scratch, epoch: 0 };
     let root = job.root(&root_set, &kernel_files, &agent)?;
     steps.done("root");
     let images = job.scratch.join("bundle");
