@@ -4,19 +4,21 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
+use serde::Serialize;
 
 use crate::host::Tool;
 use crate::places;
 use crate::variant::Variant;
 
 /// What RAUC needs to sign, and the keyring that goes into the image.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Signer {
     /// A file or a `pkcs11:` URI.
     pub(crate) key: String,
     /// A file or a `pkcs11:` URI.
     pub(crate) certificate: String,
     pub(crate) keyring: PathBuf,
+    #[serde(skip)]
     pub(crate) kind: SignerKind,
 }
 
@@ -62,15 +64,18 @@ impl Signer {
                     kind: SignerKind::Given,
                 })
             }
-            (None, None, None) if variant == Variant::Development => {
-                throwaway(&places::dev_authority())
-            }
+            (None, None, None) if variant == Variant::Development => Self::development(),
             (None, None, None) => bail!(
                 "nothing was built: a production image needs --key, --cert and --keyring; \
                  with --dev a throwaway authority signs"
             ),
             _ => bail!("nothing was built: --key, --cert and --keyring belong together"),
         }
+    }
+
+    /// This machine's throwaway authority, made now when it is not there.
+    pub(crate) fn development() -> Result<Self> {
+        throwaway(&places::dev_authority())
     }
 }
 

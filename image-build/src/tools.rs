@@ -1,4 +1,5 @@
 //! Fetches what the lab and the contract tests need from the image's Debian release: firmware, and a RAUC for the host.
+//! It names the throwaway authority too, so that nobody else has to know where it lies.
 
 use std::path::{Path, PathBuf};
 
@@ -8,6 +9,7 @@ use serde::Serialize;
 
 use crate::debian::{Refresh, Wanted};
 use crate::host::Tool;
+use crate::keys::Signer;
 
 /// Paths on the host, as `cargo image tools` prints them.
 #[derive(Debug, Clone, Serialize)]
@@ -16,6 +18,8 @@ pub(crate) struct Tools {
     pub(crate) uboot: PathBuf,
     /// An unpacked Debian of the image's suite for the host's processor, with rauc and dbus-daemon in it.
     pub(crate) rauc_root: PathBuf,
+    /// What signs development bundles, and the keyring of development images.
+    pub(crate) signer: Signer,
 }
 
 /// Fetches what is missing and says where it is.
@@ -45,7 +49,8 @@ pub(crate) fn run(profile: &Profile) -> Result<Tools> {
         .map(str::to_owned)
         .to_vec(),
     };
-    Ok(Tools { uboot, rauc_root: rauc.fetch(Refresh::Never)?.unpacked(keep)? })
+    let rauc_root = rauc.fetch(Refresh::Never)?.unpacked(keep)?;
+    Ok(Tools { uboot, rauc_root, signer: Signer::development()? })
 }
 
 fn keep(_: &Path) -> Result<()> {
