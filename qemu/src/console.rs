@@ -246,6 +246,33 @@ mod tests {
     }
 
     #[test]
+    fn what_is_skipped_is_not_looked_at() {
+        let (mut console, mut guest, log, _) = console();
+        guest.write_all(b"before\nmark\n").expect("written");
+        console.wait("the mark", LIMIT, |line| (line == "mark").then_some(())).expect("it came");
+        console.next = 0;
+        console.skip_to_end();
+        guest.write_all(b"after\n").expect("written");
+        let first = console.wait("a line", LIMIT, |line| Some(line.to_owned())).expect("a line");
+        assert_eq!(first, "after");
+        std::fs::remove_file(log).expect("removed");
+    }
+
+    #[test]
+    fn a_console_that_stays_open_has_not_ended() {
+        let (mut console, guest, log, _) = console();
+        assert!(console.wait_end(Duration::ZERO).is_err());
+        drop(guest);
+        console.wait_end(LIMIT).expect("it closed");
+        std::fs::remove_file(log).expect("removed");
+    }
+
+    #[test]
+    fn a_line_keeps_its_text_and_loses_what_only_a_terminal_wants() {
+        assert_eq!(clean(b"\x1b[0;1ma\tb\x07\x00 \x1b[3~c\r"), "a\tb c");
+    }
+
+    #[test]
     fn a_wait_ends_at_its_limit_and_shows_the_last_lines() {
         let (mut console, mut guest, log, _) = console();
         guest.write_all(b"last words\n").expect("written");

@@ -171,6 +171,23 @@ mod tests {
         );
         assert_eq!(read("steadfast-shell: ready up 31.5"), Some(Marker::Shell { up: 31.5 }));
         assert_eq!(read("Starting kernel ..."), Some(Marker::Kernel));
+        assert_eq!(
+            read("steadfast-initramfs: start 2.5"),
+            Some(Marker::InitramfsStarted { up: 2.5 })
+        );
+        assert_eq!(
+            read("[    4.2] Kernel panic - not syncing: sysrq triggered crash"),
+            Some(Marker::Panic { why: "sysrq triggered crash".into() })
+        );
+    }
+
+    #[test]
+    fn the_last_attempts_are_told_in_plain_words() {
+        let told = |left: &str| {
+            Marker::Slot { slot: "B".into(), order: "B A".into(), left: left.into() }.moment().1
+        };
+        assert_eq!(told("1"), "slot B is tried (order B A, 1 more attempt)");
+        assert_eq!(told("0"), "slot B is tried (order B A, 0 more attempts)");
     }
 
     #[test]

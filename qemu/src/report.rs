@@ -196,5 +196,8 @@ mod tests {
     #[test]
     fn an_empty_run_has_not_passed() {
         assert!(!Run::new(&[]).all_passed());
+        let [good, _] = outcomes();
+        let blind = [Outcome { passed: false, claims: Vec::new(), ..good }];
+        assert!(Run::new(&blind).table(Paint::Plain).contains("nothing was looked at"));
     }
 }

@@ -170,7 +170,10 @@ mod tests {
         let (ours, mut guest) = UnixStream::pair().expect("a pair of sockets");
         let lines = BufReader::new(guest.try_clone().expect("a second handle"));
         thread::spawn(move || {
-            for (_, answer) in lines.lines().zip(answers) {
+            let mut answers = answers.into_iter();
+            // Who has said all still listens: a closed socket would end the conversation early.
+            for _ in lines.lines().map_while(Result::ok) {
+                let Some(answer) = answers.next() else { continue };
                 guest.write_all(answer.as_bytes()).expect("the lab listens");
             }
         });
@@ -198,6 +201,7 @@ mod tests {
     fn disturbed_output_is_asked_for_again() {
         let mut console = answering(vec![
             "@1 begin 0 10\nc3RlYW[   9.1] usb 1-1: new device\nRmYXN0Cg==\n@1 end\n@1 end\n",
+            "@1 begin 0 10\nc3RlYWRmYXN0\n@1 end\n@1 end\n",
             "[  9.2] audit: @1 beg\n@1 begin 0 10\nc3RlYWRmYXN0Cg==\n@1 end\n@1 end\n",
         ]);
         let done = Shell::default().run(&mut console, "anything", LIMIT).expect("it ended");

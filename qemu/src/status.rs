@@ -156,14 +156,15 @@ mod tests {
         let text = r#"{"node":"press-07","system":{"version":"1.0.0","slot":"A","standing":"committed"},
             "update":{"state":"idle","release":null,"progress":null,"last":{"release":"1.1.0",
             "outcome":"returned","cause":{"kind":"check","name":"sick"},"evidence":"exit 1","slot":"B"}},
-            "boot":{"primary":"A","order":["A"],"left":{"A":8,"B":0},"rearms":0,"sequence":12,
+            "boot":{"primary":"A","order":["A"],"left":{"A":8,"B":0},"rearms":2,"sequence":12,
             "copies":["valid","valid"]},"ledger":{"entries":42,"kept":"data","damage":null,"chain":"whole"},
             "floor":"1.0.0","refused":["00"],"agent":{"version":"0.1.0","pid":1,"rss_kib":2200},"new":1}"#;
         let status: Status = serde_json::from_str(text).expect("the contract's example");
         assert_eq!(
             status.boot.summary(),
-            "order A, left A 8 B 0, rearms 0, sequence 12, copies valid valid"
+            "order A, left A 8 B 0, rearms 2, sequence 12, copies valid valid"
         );
+        assert_eq!((&*status.ledger.kept, &*status.ledger.chain), ("data", "whole"));
         let last = status.update.last.expect("an ending");
         assert_eq!(last.summary(), "returned: check sick");
     }

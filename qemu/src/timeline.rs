@@ -183,6 +183,7 @@ mod tests {
         timeline.clone().note(Actor::Boot, "slot A is tried");
         assert!(timeline.first_after(0.0, "slot A").is_some());
         assert!(timeline.first_after(1e9, "slot A").is_none());
+        assert!(timeline.first_after(0.0, "A is tried").is_none(), "only how it begins counts");
         assert_eq!(timeline.moments().len(), 2);
     }
 }

@@ -129,5 +129,18 @@ mod tests {
             assert_eq!(variant.overlays("root").len() + variant.overlays("boot").len(), 2);
         }
         assert_eq!(GOOD.overlays("root").len(), 1);
+        let [of_every, its_own] = &UNHEALTHY.overlays("root")[..] else { panic!("two folders") };
+        assert!(of_every.ends_with("every/root") && its_own.ends_with("unhealthy/root"));
+    }
+
+    #[test]
+    fn what_has_to_be_refused_is_what_it_is_called() {
+        assert_eq!(UNSIGNED.signer, Signer::Stranger);
+        assert_ne!(WRONG_BOARD.compatible, None);
+        assert!(OLDER.version < FIRST.version);
+        for other in [GOOD, UNHEALTHY, HUNG, KERNEL_PANIC, NO_BOOT, AGENT_CRASH] {
+            assert!(other.version > FIRST.version, "{}", other.name);
+            assert_eq!((other.signer, other.compatible), (Signer::Development, None));
+        }
     }
 }
