@@ -259,3 +259,15 @@ fn the_digest_of_what_runs_is_known_only_for_what_was_committed() {
     let Update::Committing { trial, .. } = node.update else { panic!("its attempts come back") };
     assert_eq!(trial.digest, Some(digest(1)));
 }
+
+#[test]
+fn a_bundle_that_cannot_be_had_is_asked_for_as_often_as_the_policy_says() {
+    let source = "usb".try_into().expect("short");
+    let not = |cause| Event::Fetched(Err(failure(cause)));
+    let node = after(at_home(Update::Idle), [Event::Announced(Offer { source, at: At::Now })]);
+    let again = after(node.clone(), [not(Cause::Network)]);
+    assert!(matches!(again.update, Update::Fetching { attempt: 2, .. }), "{:?}", again.update);
+    let ended_with = |node| ended(&node).and_then(|(_, _, cause)| cause);
+    assert_eq!(ended_with(after(again, [not(Cause::Network)])), Some(Cause::Network));
+    assert_eq!(ended_with(after(node, [not(Cause::Source)])), Some(Cause::Source));
+}
