@@ -60,4 +60,18 @@ mod tests {
         assert_ne!(id, [0; 16]);
         assert_eq!(id, boot_id(path).expect("still there"));
     }
+
+    #[test]
+    fn a_boot_id_is_all_of_its_digits_and_what_is_none_is_an_error() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("boot_id");
+        let read = |text: &str| {
+            std::fs::write(&path, text).expect("writable");
+            boot_id(&path)
+        };
+        let id = read("00112233-4455-6677-8899-aabbccddeeff\n").expect("an id");
+        assert_eq!((id[0], id[1], id[14], id[15]), (0x00, 0x11, 0xee, 0xff));
+        assert!(read("").is_err() && read("\n").is_err());
+        assert!(boot_id(&folder.path().join("nowhere")).is_err());
+    }
 }

@@ -65,3 +65,52 @@ impl Watchdog {
         self.device.write_all(b"\0")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{Read, Seek};
+    use steadfast_core::ledger::Stamp;
+    use steadfast_core::{Digest, Event, Machine, Policy};
+
+    fn a_turn() -> TurnCompleted {
+        let policy = Policy {
+            compatible: "board".try_into().expect("short"),
+            room: Default::default(),
+            fetch_attempts: 1,
+            restarts: 1,
+            commit_attempts: 1,
+        };
+        let mut machine = Machine::new(None, policy, |_| Digest::ZERO);
+        let turned = machine.turn(Event::Ticked, Stamp::default(), |_| Ok::<(), io::Error>(()));
+        turned.expect("it is saved").proof
+    }
+
+    #[test]
+    fn it_is_fed_and_stays_armed_when_the_agent_ends() {
+        let device = tempfile::tempfile().expect("a file");
+        let mut watchdog = Watchdog { device };
+        watchdog.feed(&a_turn()).expect("it takes a byte");
+        watchdog.feed(&a_turn()).expect("and another one");
+        let mut fed = Vec::new();
+        watchdog.device.rewind().expect("a file can");
+        watchdog.device.read_to_end(&mut fed).expect("readable");
+        // The magic V would disarm it at the close (Documentation/watchdog/watchdog-api.rst).
+        assert!(fed.len() == 2 && !fed.contains(&b'V'), "{fed:?}");
+    }
+
+    #[test]
+    fn a_device_that_takes_no_deadline_is_no_watchdog_and_made_no_reset() {
+        let opened = Watchdog::open(Path::new("/dev/null"), Duration::from_secs(40));
+        assert!(opened.is_err(), "{opened:?}");
+        let watchdog = Watchdog { device: tempfile::tempfile().expect("a file") };
+        assert_eq!(watchdog.last_reset(), LastReset::Other);
+    }
+
+    /// The numbers are those of `include/uapi/linux/watchdog.h`, spelt out by `_IOR` and `_IOWR`.
+    #[test]
+    fn the_kernel_is_asked_by_its_own_numbers() {
+        assert_eq!((GET_BOOT_STATUS, SET_TIMEOUT), (0x8004_5702, 0xc004_5706));
+        assert_eq!(CARD_RESET, 0x20);
+    }
+}

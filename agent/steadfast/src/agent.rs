@@ -98,3 +98,6 @@ fn log_to_journal() {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -129,14 +129,80 @@ mod tests {
     use super::*;
     use steadfast_adapters::boot_store::{Attempts, Place};
 
+    fn store(folder: &Path) -> BootStore {
+        let device = folder.join("ubootenv");
+        std::fs::write(&device, vec![0; 1 << 20]).expect("writable");
+        let place = Place { device, offsets: [0, 0x80000], lock: folder.join("lock") };
+        BootStore::new(place, Attempts { trial: 3, committed: 8 })
+    }
+
+    fn called(store: &BootStore, words: &str) -> Result<String, String> {
+        let words: Vec<&str> = words.split(' ').collect();
+        with_store(Call::parse(&words).expect("a call"), store)
+    }
+
+    fn env(store: &BootStore) -> steadfast_core::boot_env::BootEnv {
+        store.read().expect("readable").current.env
+    }
+
+    #[test]
+    fn what_rauc_activates_is_on_trial_and_what_it_marks_good_loses_no_attempt() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = store(folder.path());
+        store.change(|env| env.committed(Slot::A, 8)).expect("writable");
+        called(&store, "set-primary B").expect("it works");
+        assert_eq!((env(&store).left, env(&store).primary()), ([8, 3], Some(Slot::B)));
+        called(&store, "set-state A good").expect("it works");
+        assert_eq!((env(&store).left, env(&store).primary()), ([8, 3], Some(Slot::B)));
+        called(&store, "set-state B bad").expect("it works");
+        assert_eq!((env(&store).left, env(&store).primary()), ([8, 0], Some(Slot::A)));
+        called(&store, "set-state B good").expect("it works");
+        assert_eq!((env(&store).left, env(&store).primary()), ([8, 3], Some(Slot::A)));
+    }
+
+    #[test]
+    fn where_no_slot_may_boot_none_is_named() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = store(folder.path());
+        called(&store, "set-state A bad").expect("it works");
+        called(&store, "set-state B bad").expect("it works");
+        assert_eq!(called(&store, "get-primary"), Err("no slot may boot".to_owned()));
+        assert_eq!(called(&store, "get-state A").as_deref(), Ok("bad"));
+        assert!(called(&store, "show").expect("it works").starts_with("primary  none\n"));
+    }
+
+    #[test]
+    fn a_change_that_was_not_written_is_not_reported_as_done() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let place = Place {
+            device: "/dev/full".into(),
+            offsets: [0, 0x80000],
+            lock: folder.path().join("lock"),
+        };
+        let store = BootStore::new(place, Attempts { trial: 3, committed: 8 });
+        for words in ["set-primary B", "set-state A bad", "set-state B bad"] {
+            let why = called(&store, words).expect_err("nothing can be written");
+            assert!(why.contains("could not be written"), "{why}");
+            let call = Call::parse(&words.split(' ').collect::<Vec<_>>()).expect("a call");
+            assert_eq!(call.asked(), "changed");
+        }
+        assert_eq!(Call::GetPrimary.asked(), "read");
+    }
+
+    #[test]
+    fn show_names_each_slot_with_its_own_attempts() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = store(folder.path());
+        store.change(|env| env.committed(Slot::B, 8)).expect("writable");
+        let shown = called(&store, "show").expect("it works");
+        assert!(shown.contains("order    B A\nleft     A 3, B 8\n"), "{shown}");
+    }
+
     /// The calls of one install by RAUC 1.13 with `activate-installed=false`, and of an activation.
     #[test]
     fn the_calls_of_an_install_leave_the_target_bad_until_it_is_activated() {
         let folder = tempfile::tempdir().expect("a folder");
-        let device = folder.path().join("ubootenv");
-        std::fs::write(&device, vec![0; 1 << 20]).expect("writable");
-        let place = Place { device, offsets: [0, 0x80000], lock: folder.path().join("lock") };
-        let store = BootStore::new(place, Attempts { trial: 3, committed: 8 });
+        let store = store(folder.path());
         let call = |words: &[&str]| {
             with_store(Call::parse(words).expect("a call"), &store).expect("it works")
         };
@@ -154,7 +220,13 @@ mod tests {
 
     #[test]
     fn what_rauc_does_not_say_is_misuse() {
-        for words in [&[][..], &["get-primary", "A"], &["set-state", "A"], &["get-state", "C"]] {
+        for words in [
+            &[][..],
+            &["get-primary", "A"],
+            &["set-state", "A"],
+            &["set-state", "A", "booted"],
+            &["get-state", "C"],
+        ] {
             assert_eq!(Call::parse(words), None, "{words:?}");
         }
     }

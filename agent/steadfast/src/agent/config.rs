@@ -199,4 +199,55 @@ mod tests {
         let config = Config::load(Path::new("/nonexistent/agent.toml")).expect("defaults");
         assert_eq!(config, Config::default());
     }
+
+    #[test]
+    fn a_word_that_no_section_knows_is_refused_wherever_it_stands() {
+        for section in ["nodes", "node", "gate", "window", "streaming", "limits", "paths"] {
+            let text = error(&format!("[{section}]\nxyz = 1\n"));
+            assert!(text.contains("unknown field"), "{section}: {text}");
+        }
+    }
+
+    #[test]
+    fn a_bundle_and_a_commit_are_tried_at_least_once() {
+        for key in ["fetch_attempts", "commit_attempts"] {
+            let text = error(&format!("[limits]\n{key} = 0\n"));
+            assert_eq!(text, "agent.toml: limits attempts must be at least 1");
+        }
+    }
+
+    #[test]
+    fn settings_that_are_there_and_cannot_be_read_are_not_passed_over() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let loaded = Config::load(folder.path());
+        assert!(matches!(loaded, Err(ConfigError::Read { .. })), "{loaded:?}");
+    }
+
+    #[test]
+    fn a_window_that_is_set_holds() {
+        let path = Path::new("agent.toml");
+        let config = Config::parse("[window]\nreboot = \"22:30-04:00\"\n", path).expect("valid");
+        assert_eq!(config.window(), Window::parse("22:30-04:00"));
+        assert_eq!(Config::default().window(), None);
+    }
+
+    #[test]
+    fn the_defaults_are_those_of_the_documents() {
+        let table = include_str!("../../../../docs/operate/agent.md");
+        let Config { gate, limits, paths, .. } = Config::default();
+        let documented = |key: &str, value: u32| {
+            let row = format!("| `{key}` | {value} |");
+            assert!(table.contains(&row), "docs/operate/agent.md has no row {row}");
+        };
+        documented("gate.soak_s", gate.soak_s);
+        documented("gate.deadline_s", gate.deadline_s);
+        documented("limits.fetch_attempts", limits.fetch_attempts.into());
+        documented("limits.restarts", limits.restarts.into());
+        documented("limits.commit_attempts", limits.commit_attempts.into());
+        documented("limits.stall_s", limits.stall_s);
+        for (key, path) in [("data", paths.data), ("run", paths.run), ("checks", paths.checks)] {
+            let row = format!("| `paths.{key}` | `{}` |", path.display());
+            assert!(table.contains(&row), "docs/operate/agent.md has no row {row}");
+        }
+    }
 }

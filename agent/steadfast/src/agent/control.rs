@@ -197,44 +197,4 @@ async fn write_frame(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use tokio::net::UnixStream;
-
-    async fn sent(bytes: &[u8]) -> io::Result<Option<Request>> {
-        let (mut tool, mut daemon) = UnixStream::pair().expect("a pair");
-        tool.write_all(bytes).await.expect("room");
-        drop(tool);
-        read_frame(&mut daemon).await
-    }
-
-    #[tokio::test]
-    async fn garbage_and_a_request_that_is_too_long_are_errors_and_no_panic() {
-        for bytes in [&[0xff; 64][..], &[3, 0, 0, 0, 0xff, 0xff, 0xff], &[9, 0, 0, 0, 1], &[1]] {
-            assert!(sent(bytes).await.is_err(), "{bytes:?}");
-        }
-        assert_eq!(sent(&[]).await.expect("closed"), None);
-    }
-
-    #[tokio::test]
-    async fn a_request_is_read_as_the_tool_writes_it() {
-        let mut bytes = Vec::new();
-        crate::protocol::write_frame(&mut bytes, &Request::Rollback).expect("short");
-        assert_eq!(sent(&bytes).await.expect("a request"), Some(Request::Rollback));
-    }
-
-    #[test]
-    fn only_reading_is_for_everybody_who_can_connect() {
-        let reading = [Request::Status, Request::Watch, Request::History];
-        assert!(reading.iter().all(|request| !changes(request)));
-        let at = steadfast_core::At::Now;
-        let update = Request::Update { source: String::new(), at };
-        assert!([update, Request::Confirm, Request::Rollback].iter().all(changes));
-    }
-
-    #[test]
-    fn the_group_is_found_by_its_name() {
-        assert_eq!(group_id("root:x:0:\nsteadfast:x:990:op\n"), Some(990));
-        assert_eq!(group_id("steadfastly:x:1:\n"), None);
-    }
-}
+mod tests;

@@ -348,3 +348,6 @@ fn stamp() -> Stamp {
     let millis = u64::try_from(boot.tv_nsec / 1_000_000).unwrap_or(0);
     Stamp { unix_s: unix.as_secs(), boot_ms: seconds * 1000 + millis }
 }
+
+#[cfg(test)]
+mod tests;

@@ -328,3 +328,6 @@ fn detail(event: &Event) -> String {
         | Event::Ticked => String::new(),
     }
 }
+
+#[cfg(test)]
+mod tests;

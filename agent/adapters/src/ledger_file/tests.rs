@@ -1,0 +1,270 @@
+use super::*;
+use steadfast_core::ledger::{MAX_FRAME, Stamp, encode};
+use steadfast_core::{Event, Node};
+
+fn append(ledger: &mut LedgerFile, sequence: u64, previous: Digest) -> Digest {
+    let at = Stamp::default();
+    let (event, next) = (Event::WindowOpened, Node::default());
+    let entry = Entry { sequence, previous, at, event, next };
+    let mut buffer = [0; MAX_FRAME];
+    let frame = encode(&entry, &mut buffer).expect("short");
+    ledger.append(frame).expect("writable");
+    sha256(frame)
+}
+
+fn open(folder: &Path) -> (LedgerFile, Option<Last>) {
+    LedgerFile::open(&folder.join("data"), &folder.join("memory")).expect("a ledger")
+}
+
+#[test]
+fn a_ledger_resumes_at_its_last_entry() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (mut ledger, last) = open(folder.path());
+    assert_eq!(last, None);
+    let head = append(&mut ledger, 1, Digest::ZERO);
+    let head = append(&mut ledger, 2, head);
+    drop(ledger);
+    let (ledger, last) = open(folder.path());
+    let last = last.expect("two entries");
+    assert_eq!((last.entry.sequence, last.head), (2, head));
+    assert_eq!((ledger.entries(), ledger.damage(), ledger.broken_at()), (2, None, None));
+}
+
+#[test]
+fn a_torn_tail_is_cut_off_before_the_next_entry() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (mut ledger, _) = open(folder.path());
+    let head = append(&mut ledger, 1, Digest::ZERO);
+    ledger.file.write_all(&[0x5f, 0x1d, 1, 200]).expect("writable");
+    drop(ledger);
+    let (mut ledger, last) = open(folder.path());
+    assert_eq!(last.map(|last| last.entry.sequence), Some(1));
+    append(&mut ledger, 2, head);
+    drop(ledger);
+    let (ledger, last) = open(folder.path());
+    assert_eq!(last.map(|last| last.entry.sequence), Some(2));
+    assert_eq!((ledger.damage(), ledger.broken_at()), (None, None));
+}
+
+#[test]
+fn the_chain_goes_on_over_segments_and_the_oldest_are_dropped() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (mut ledger, _) = open(folder.path());
+    let mut head = Digest::ZERO;
+    for sequence in 1..=30 {
+        ledger.length = if sequence % 3 == 0 { SEGMENT } else { ledger.length };
+        head = append(&mut ledger, sequence, head);
+    }
+    drop(ledger);
+    assert_eq!(segments(&folder.path().join("data")).len(), CLOSED + 1);
+    let (ledger, last) = open(folder.path());
+    assert_eq!(last.map(|last| last.head), Some(head));
+    assert_eq!(ledger.broken_at(), None);
+    let mut seen = Vec::new();
+    ledger.for_each(|entry| seen.push(entry.sequence)).expect("readable");
+    assert!(seen.is_sorted() && seen.last() == Some(&30) && seen[0] > 1, "{seen:?}");
+}
+
+#[test]
+fn a_folder_that_cannot_be_used_is_said_and_the_ledger_goes_on_in_memory() {
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::write(folder.path().join("data"), "a file where the folder should be").expect("ok");
+    let (mut ledger, _) = open(folder.path());
+    append(&mut ledger, 1, Digest::ZERO);
+    assert_eq!(ledger.kept(), Kept::Memory);
+    assert!(ledger.damage().is_some_and(|damage| damage.contains("cannot be used")));
+}
+
+#[test]
+fn a_disk_that_fills_up_moves_the_ledger_to_memory() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (mut ledger, _) = open(folder.path());
+    let head = append(&mut ledger, 1, Digest::ZERO);
+    ledger.file = File::options().read(true).write(true).open("/dev/full").expect("there");
+    let head = append(&mut ledger, 2, head);
+    assert_eq!((ledger.kept(), ledger.entries()), (Kept::Memory, 1));
+    drop(ledger);
+    // The next start carries it over, and resumes after it.
+    let (ledger, last) = open(folder.path());
+    let last = last.expect("two entries");
+    assert_eq!((last.entry.sequence, last.head, ledger.kept()), (2, head, Kept::Data));
+    assert_eq!((ledger.entries(), ledger.broken_at()), (2, None));
+}
+
+#[test]
+fn a_disk_that_works_again_takes_the_ledger_back() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (mut ledger, _) = open(folder.path());
+    let head = append(&mut ledger, 1, Digest::ZERO);
+    ledger.file = File::options().read(true).write(true).open("/dev/full").expect("there");
+    let head = append(&mut ledger, 2, head);
+    ledger.recover();
+    append(&mut ledger, 3, head);
+    assert_eq!((ledger.kept(), ledger.entries(), ledger.damage()), (Kept::Data, 3, None));
+    drop(ledger);
+    assert_eq!(open(folder.path()).0.broken_at(), None);
+}
+
+#[test]
+fn a_second_agent_cannot_open_the_ledger() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (_first, _) = open(folder.path());
+    let (second, _) = open(folder.path());
+    assert_eq!(second.kept(), Kept::Memory);
+    assert!(second.damage().is_some_and(|damage| damage.contains("another agent")));
+}
+
+/// The whole frame of one entry.
+fn frame(sequence: u64, previous: Digest) -> Vec<u8> {
+    let (event, next) = (Event::WindowOpened, Node::default());
+    let entry = Entry { sequence, previous, at: Stamp::default(), event, next };
+    encode(&entry, &mut [0; MAX_FRAME]).expect("short").to_vec()
+}
+
+fn sequence(last: Option<Last>) -> Option<u64> {
+    last.map(|last| last.entry.sequence)
+}
+
+#[test]
+fn an_entry_that_cannot_be_synced_is_not_saved_there() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (mut ledger, _) = open(folder.path());
+    let head = append(&mut ledger, 1, Digest::ZERO);
+    // A pipe takes every byte, and cannot be synced.
+    let (_reader, writer) = io::pipe().expect("a pipe");
+    ledger.file = File::from(std::os::fd::OwnedFd::from(writer));
+    append(&mut ledger, 2, head);
+    assert_eq!(ledger.kept(), Kept::Memory);
+    assert!(ledger.damage().is_some_and(|damage| damage.contains("cannot be written")));
+}
+
+#[test]
+fn an_entry_that_can_be_saved_nowhere_is_not_reported_as_saved() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let full = || File::options().read(true).write(true).open("/dev/full").expect("there");
+    let (mut ledger, _) = open(folder.path());
+    ledger.file = full();
+    fs::write(folder.path().join("memory"), "a file where the folder should be").expect("ok");
+    assert!(
+        ledger.append(&frame(1, Digest::ZERO)).is_err(),
+        "the disk is full, memory is not there"
+    );
+    fs::remove_file(folder.path().join("memory")).expect("it is ours");
+    append(&mut ledger, 1, Digest::ZERO);
+    assert_eq!(ledger.kept(), Kept::Memory);
+    ledger.file = full();
+    assert!(ledger.append(&frame(2, Digest::ZERO)).is_err(), "memory is full, too");
+}
+
+#[test]
+fn nothing_of_a_torn_tail_is_left_behind_the_next_entry() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (mut ledger, _) = open(folder.path());
+    let head = append(&mut ledger, 1, Digest::ZERO);
+    ledger.file.write_all(&[0x5f; 3000]).expect("writable");
+    drop(ledger);
+    let (mut ledger, _) = open(folder.path());
+    append(&mut ledger, 2, head);
+    let length = fs::metadata(folder.path().join("data/ledger")).expect("it is there").len();
+    assert_eq!(length, (frame(1, Digest::ZERO).len() + frame(2, head).len()) as u64);
+}
+
+#[test]
+fn what_memory_held_is_carried_over_once() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (mut ledger, _) = open(folder.path());
+    let head = append(&mut ledger, 1, Digest::ZERO);
+    ledger.file = File::options().read(true).write(true).open("/dev/full").expect("there");
+    append(&mut ledger, 2, head);
+    drop(ledger);
+    let memory = folder.path().join("memory/ledger");
+    let held = fs::read(&memory).expect("one entry");
+    drop(open(folder.path()));
+    assert!(!memory.exists());
+    // The power went between the last entry that was carried over and the end of it.
+    fs::write(&memory, held).expect("writable");
+    let (ledger, last) = open(folder.path());
+    assert_eq!((ledger.entries(), ledger.broken_at(), sequence(last)), (2, None, Some(2)));
+}
+
+#[test]
+fn while_the_folder_cannot_be_written_the_node_resumes_at_the_newest_entry_of_both() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (mut holder, _) = open(folder.path());
+    let head = append(&mut holder, 1, Digest::ZERO);
+    // What holds the folder keeps it from being written, not from being read.
+    let (mut ledger, last) = open(folder.path());
+    assert_eq!((ledger.kept(), sequence(last)), (Kept::Memory, Some(1)));
+    append(&mut ledger, 2, head);
+    drop(ledger);
+    assert_eq!(sequence(open(folder.path()).1), Some(2));
+}
+
+#[test]
+fn damage_is_told_in_words_and_the_chain_as_broken() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("data/ledger");
+    let (mut ledger, _) = open(folder.path());
+    let head = append(&mut ledger, 1, Digest::ZERO);
+    let second = ledger.length as usize;
+    let head = append(&mut ledger, 2, head);
+    append(&mut ledger, 3, head);
+    drop(ledger);
+    let mut bytes = fs::read(&path).expect("readable");
+    bytes[second + 9] ^= 0x40;
+    bytes.extend([0x5f; MAX_FRAME + 1]);
+    fs::write(&path, bytes).expect("writable");
+    let (ledger, last) = open(folder.path());
+    assert_eq!((sequence(last), ledger.broken_at()), (Some(3), Some(3)));
+    let damage = ledger.damage().expect("it is damaged").to_owned();
+    assert!(damage.contains("in the middle are not entries"), "{damage}");
+    assert!(damage.contains("3073 bytes at the end were not entries"), "{damage}");
+}
+
+#[test]
+fn entries_of_another_version_are_told() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (mut ledger, _) = open(folder.path());
+    let head = append(&mut ledger, 1, Digest::ZERO);
+    // A whole frame, whose entry nobody here can read.
+    let mut bytes = frame(2, head);
+    let end = bytes.len() - 4;
+    bytes[2] = 99;
+    let sum = crc32c(&bytes[..end]).to_le_bytes();
+    bytes[end..].copy_from_slice(&sum);
+    ledger.append(&bytes).expect("writable");
+    drop(ledger);
+    let (ledger, last) = open(folder.path());
+    assert_eq!(ledger.damage(), Some("1 entries are another version's"));
+    assert_eq!((sequence(last), ledger.entries()), (Some(1), 2));
+}
+
+/// The checksum of a frame, bit by bit.
+fn crc32c(bytes: &[u8]) -> u32 {
+    let shift = |sum: u32| (sum >> 1) ^ (0x82f6_3b78 & (sum & 1).wrapping_neg());
+    !bytes.iter().fold(!0, |sum, byte| (0..8).fold(sum ^ u32::from(*byte), |sum, _| shift(sum)))
+}
+
+#[test]
+fn a_segment_ends_when_it_is_full_and_the_next_one_has_one_writer_too() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (mut ledger, _) = open(folder.path());
+    ledger.length = SEGMENT - 1;
+    let head = append(&mut ledger, 1, Digest::ZERO);
+    assert_eq!(segments(&folder.path().join("data")).len(), 1);
+    append(&mut ledger, 2, head);
+    assert_eq!(segments(&folder.path().join("data")).len(), 2);
+    let (second, _) = open(folder.path());
+    assert_eq!(second.kept(), Kept::Memory);
+}
+
+#[test]
+fn an_entry_taken_out_between_two_segments_breaks_the_chain() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (mut ledger, _) = open(folder.path());
+    let head = append(&mut ledger, 1, Digest::ZERO);
+    ledger.length = SEGMENT;
+    append(&mut ledger, 3, sha256(&frame(2, head)));
+    drop(ledger);
+    assert_eq!(open(folder.path()).0.broken_at(), Some(3));
+}
