@@ -6,11 +6,11 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 use hw_profile::Profile;
 
-use crate::host::Tool;
+use crate::disk::MIB;
+use crate::fat::{self, Volume};
+use crate::root;
 use crate::variant::Variant;
-use crate::{digest, root};
 
-const MIB: u64 = 1024 * 1024;
 /// What vfat itself and its clusters may take.
 const SLACK: u64 = 2 * MIB;
 
@@ -38,9 +38,8 @@ pub(crate) fn slot_env(folder: &Path, args: &str) -> Result<String> {
 
 /// Packs the files in `folder` into the vfat image `out`.
 pub(crate) fn pack(profile: &Profile, folder: &Path, epoch: u64, out: &Path) -> Result<()> {
-    let files = root::files_below(folder)?;
     let mut content = 0;
-    for file in &files {
+    for file in root::files_below(folder)? {
         content += fs::metadata(file)?.len();
     }
     let size = (content + SLACK).next_multiple_of(MIB);
@@ -50,40 +49,7 @@ pub(crate) fn pack(profile: &Profile, folder: &Path, epoch: u64, out: &Path) -> 
         size / MIB,
         profile.disk.boot_mib
     );
-    vfat(&files, folder, Volume { label: "BOOT", size, epoch }, out)
-}
-
-/// A vfat file system to be.
-pub(crate) struct Volume {
-    pub(crate) label: &'static str,
-    pub(crate) size: u64,
-    pub(crate) epoch: u64,
-}
-
-/// Writes `files` (below `folder`) into a new vfat image.
-pub(crate) fn vfat(
-    files: &[std::path::PathBuf],
-    folder: &Path,
-    volume: Volume,
-    out: &Path,
-) -> Result<()> {
-    if out.exists() {
-        fs::remove_file(out)?;
-    }
-    fs::File::create(out)?.set_len(volume.size)?;
-    let id = &digest::of_text(volume.label)[..8];
-    Tool::new("mkfs.vfat")
-        .args(["--invariant", "-i", id, "-n", volume.label])
-        .arg(out)
-        .env("SOURCE_DATE_EPOCH", volume.epoch.to_string())
-        .run()?;
-    let stamp = format!("--date=@{}", volume.epoch);
-    Tool::new("find").arg(folder).args(["-exec", "touch", &stamp, "{}", "+"]).run()?;
-    for file in files {
-        let name = file.strip_prefix(folder)?.to_string_lossy().into_owned();
-        Tool::new("mcopy").args(["-m", "-i"]).arg(out).arg(file).arg(format!("::{name}")).run()?;
-    }
-    Ok(())
+    fat::write(folder, &Volume { label: "BOOT", size, epoch }, out)
 }
 
 #[cfg(test)]

@@ -6,11 +6,11 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use hw_profile::{Profile, Ramoops};
 
+use crate::disk::{MIB, SECTOR};
+use crate::fat::{self, Volume};
 use crate::host::Tool;
 use crate::places;
 use crate::template::{Values, fill};
-
-const SECTOR: u64 = 512;
 
 /// The script's text.
 pub(crate) fn render(profile: &Profile) -> Result<String> {
@@ -62,27 +62,20 @@ fn plain_hex(value: u64) -> String {
     format!("{value:x}")
 }
 
-/// Writes the script in U-Boot's format to `out`.
-pub(crate) fn pack(script: &str, profile: &Profile, epoch: u64, out: &Path) -> Result<()> {
-    let text = out.with_extension("cmd");
-    fs::write(&text, script)?;
+/// Writes the image of the script's partition to `out`; `folder` is for what it holds.
+pub(crate) fn pack(profile: &Profile, folder: &Path, epoch: u64, out: &Path) -> Result<()> {
+    let text = folder.with_extension("cmd");
+    fs::write(&text, render(profile)?)?;
+    fs::create_dir_all(folder)?;
     Tool::new("mkimage")
-        .args([
-            "-A",
-            profile.arch.uboot_name(),
-            "-T",
-            "script",
-            "-C",
-            "none",
-            "-n",
-            "steadfast",
-            "-d",
-        ])
+        .args(["-A", profile.arch.uboot_name(), "-T", "script", "-C", "none"])
+        .args(["-n", "steadfast", "-d"])
         .arg(&text)
-        .arg(out)
+        .arg(folder.join("boot.scr"))
         .env("SOURCE_DATE_EPOCH", epoch.to_string())
-        .run()
-        .map(drop)
+        .run()?;
+    let size = u64::from(profile.disk.script_mib) * MIB;
+    fat::write(folder, &Volume { label: "SCRIPT", size, epoch }, out)
 }
 
 /// A copy of the environment that starts the committed slot A, as U-Boot's own tool makes it.

@@ -8,7 +8,7 @@ use anyhow::{Context, Error, Result};
 use crate::digest;
 use crate::host::Tool;
 use crate::keys::Signer;
-use crate::places::Scratch;
+use crate::places::{self, Scratch};
 
 /// The manifest: format verity, and a block index so that a node fetches only blocks that it lacks.
 pub(crate) fn manifest(compatible: &str, version: &str) -> String {
@@ -22,9 +22,7 @@ pub(crate) fn manifest(compatible: &str, version: &str) -> String {
 /// Signs `folder` (rootfs.img, boot.img) into the bundle `out`.
 pub(crate) fn pack(folder: &Path, manifest: &str, signer: &Signer, out: &Path) -> Result<()> {
     fs::write(folder.join("manifest.raucm"), manifest)?;
-    if out.exists() {
-        fs::remove_file(out)?;
-    }
+    places::gone(fs::remove_file(out))?;
     Tool::new("rauc")
         .arg("bundle")
         .arg(format!("--key={}", signer.key))

@@ -58,8 +58,8 @@ impl Wanted {
         let recipe = format!("1 {} {} {names:?} {sources:?}", self.suite, self.arch);
         let folder = places::cache().join("packages").join(&digest::of_text(&recipe)[..16]);
         let _held = places::hold(&places::cache().join("packages"))?;
-        if refresh == Refresh::Now && folder.exists() {
-            fs::remove_dir_all(&folder)?;
+        if refresh == Refresh::Now {
+            places::gone(fs::remove_dir_all(&folder))?;
         }
         if !folder.exists() {
             self.fill(&folder, &names.join(","), &sources)?;
@@ -71,9 +71,7 @@ impl Wanted {
     fn fill(&self, folder: &Path, names: &str, sources: &[String]) -> Result<()> {
         eprintln!("fetching   Debian {} {}: {names}", self.suite, self.arch);
         let making = folder.with_extension("making");
-        if making.exists() {
-            fs::remove_dir_all(&making)?;
-        }
+        places::gone(fs::remove_dir_all(&making))?;
         fs::create_dir_all(&making)?;
         let tar = making.join("files.tar");
         Tool::new("mmdebstrap")
@@ -134,9 +132,7 @@ impl PackageSet {
         let files = self.folder.join("files");
         if !files.exists() {
             let making = self.folder.join("files.making");
-            if making.exists() {
-                fs::remove_dir_all(&making)?;
-            }
+            places::gone(fs::remove_dir_all(&making))?;
             self.unpack(&making, &[])?;
             finish(&making)?;
             fs::rename(&making, &files)?;

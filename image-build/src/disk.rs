@@ -6,7 +6,7 @@
 //!
 //! Always true: partitions begin at whole MiB; the data partition holds nothing, so the first boot formats it.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
@@ -15,9 +15,10 @@ use hw_profile::Profile;
 
 use crate::digest;
 use crate::host::Tool;
+use crate::places;
 
-const MIB: u64 = 1024 * 1024;
-const SECTOR: u64 = 512;
+pub(crate) const MIB: u64 = 1024 * 1024;
+pub(crate) const SECTOR: u64 = 512;
 
 /// One partition, in MiB from the start of the disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,6 +72,13 @@ fn table(profile: &Profile) -> String {
     text
 }
 
+/// Makes a new file of zeros; who still has the one of before open keeps it.
+pub(crate) fn blank(path: &Path, size: u64) -> Result<()> {
+    places::gone(fs::remove_file(path))?;
+    File::create(path)?.set_len(size)?;
+    Ok(())
+}
+
 /// A disk image being filled.
 pub(crate) struct Disk {
     file: File,
@@ -80,10 +88,7 @@ pub(crate) struct Disk {
 impl Disk {
     /// A new image at `path` with an empty partition table of the profile.
     pub(crate) fn create(profile: &Profile, path: &Path) -> Result<Self> {
-        if path.exists() {
-            std::fs::remove_file(path)?;
-        }
-        File::create(path)?.set_len(u64::from(profile.disk.size_mib) * MIB)?;
+        blank(path, u64::from(profile.disk.size_mib) * MIB)?;
         Tool::new("sfdisk").arg("--quiet").arg(path).input(table(profile)).run()?;
         let file = OpenOptions::new().write(true).open(path)?;
         Ok(Self { file, layout: layout(profile) })

@@ -11,6 +11,7 @@ mod data_tests;
 mod debian;
 mod digest;
 mod disk;
+mod fat;
 mod host;
 mod initramfs;
 mod keys;

@@ -16,9 +16,9 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 use hw_profile::Profile;
+use serde::Serialize;
 
 use crate::appliance::Appliance;
-use crate::boot_partition::{self, Volume};
 use crate::debian::{Package, PackageSet, Refresh, Wanted};
 use crate::disk::Disk;
 use crate::host::Tool;
@@ -29,7 +29,7 @@ use crate::release::{Described, Release};
 use crate::root::Root;
 use crate::variant::Variant;
 use crate::verity::{self, Compression, Packing, Verity};
-use crate::{agent, board, bootscript, bundle, digest, initramfs, spdx};
+use crate::{agent, board, boot_partition, bootscript, bundle, digest, initramfs, spdx};
 
 /// What the command line asks for.
 #[derive(Debug, Clone)]
@@ -47,6 +47,18 @@ pub(crate) struct Order {
     pub(crate) compatible: Option<String>,
     pub(crate) products: Products,
     pub(crate) refresh: Refresh,
+}
+
+impl Order {
+    /// The list of everything; its presence says that the release is whole.
+    pub(crate) fn release(&self) -> PathBuf {
+        self.out.join("release.json")
+    }
+
+    /// The bundle (`raucb`) or the bill of materials (`spdx.json`).
+    pub(crate) fn product(&self, ending: &str) -> PathBuf {
+        self.out.join(format!("steadfast-{}.{ending}", self.version))
+    }
 }
 
 /// What is made.
@@ -116,18 +128,13 @@ pub(crate) fn run(order: &Order) -> Result<Release> {
     steps.done("boot");
 
     fs::create_dir_all(&order.out)?;
-    let release_file = order.out.join("release.json");
-    if release_file.exists() {
-        fs::remove_file(&release_file)?;
-    }
+    places::gone(fs::remove_file(order.release()))?;
     if order.products == Products::DiskAndBundle {
         job.disk(&images)?;
         steps.done("disk");
     }
-    let bundle_file = order.out.join(format!("steadfast-{}.raucb", order.version));
-    let compatible = order.compatible.as_deref().unwrap_or(&job.profile.compatible);
-    let manifest = bundle::manifest(compatible, &order.version);
-    bundle::pack(&images, &manifest, &job.signer, &bundle_file)?;
+    let manifest = bundle::manifest(job.compatible(), &order.version);
+    bundle::pack(&images, &manifest, &job.signer, &order.product("raucb"))?;
     steps.done("bundle");
     let mut packages = [root_set.packages, boot_set.packages].concat();
     packages.sort();
@@ -168,7 +175,17 @@ fn describe_modules(files: &Path) -> Result<()> {
     Ok(())
 }
 
+fn write_json(path: &Path, content: &impl Serialize) -> Result<()> {
+    let text = serde_json::to_string_pretty(content)?;
+    fs::write(path, format!("{text}\n")).with_context(|| format!("{} was not made", path.display()))
+}
+
 impl Job<'_> {
+    /// What the bundle is for.
+    fn compatible(&self) -> &str {
+        self.order.compatible.as_deref().unwrap_or(&self.profile.compatible)
+    }
+
     fn root(&mut self, set: &PackageSet, kernel_files: &Path, agent: &Path) -> Result<Root> {
         let root = Root::at(self.scratch.join("root"));
         set.unpack(root.path(), &self.appliance.leave_out.paths)?;
@@ -254,20 +271,12 @@ impl Job<'_> {
     }
 
     fn disk(&self, images: &Path) -> Result<()> {
-        let script = bootscript::render(&self.profile)?;
-        let folder = self.scratch.join("script");
-        fs::create_dir_all(&folder)?;
-        let packed = folder.join("boot.scr");
-        bootscript::pack(&script, &self.profile, self.epoch, &packed)?;
-        let image = self.scratch.join("script.img");
-        let size = u64::from(self.profile.disk.script_mib) << 20;
-        let volume = Volume { label: "SCRIPT", size, epoch: self.epoch };
-        boot_partition::vfat(&[packed], &folder, volume, &image)?;
-
+        let script = self.scratch.join("script.img");
+        bootscript::pack(&self.profile, &self.scratch.join("script"), self.epoch, &script)?;
         let mut disk = Disk::create(&self.profile, &self.order.out.join("disk.img"))?;
         let environment = bootscript::first_environment(&self.profile)?;
         disk.put(&self.profile.boot.environment, self.profile.boot.copy_offsets[0], &environment)?;
-        disk.put_image(&self.profile.disk.script, &image)?;
+        disk.put_image(&self.profile.disk.script, &script)?;
         disk.put_image(&self.profile.slots.a.boot, &images.join("boot.img"))?;
         disk.put_image(&self.profile.slots.a.root, &images.join("rootfs.img"))
     }
@@ -281,16 +290,11 @@ impl Job<'_> {
             Products::DiskAndBundle => Some(Described::of(&self.order.out.join("disk.img"))?),
             Products::BundleOnly => None,
         };
-        let bundle = self.order.out.join(format!("steadfast-{version}.raucb"));
         let release = Release {
             format: 1,
             board: board.clone(),
             version: version.clone(),
-            compatible: self
-                .order
-                .compatible
-                .clone()
-                .unwrap_or_else(|| self.profile.compatible.clone()),
+            compatible: self.compatible().to_owned(),
             variant: variant.id(),
             suite: self.profile.suite.clone(),
             source_date_epoch: self.epoch,
@@ -302,12 +306,11 @@ impl Job<'_> {
             root,
             boot: Described::of(&images.join("boot.img"))?,
             agent: Described::of(agent)?,
-            bundle: Described::of(&bundle)?,
+            bundle: Described::of(&self.order.product("raucb"))?,
             disk,
             packages,
         };
-        let file = self.order.out.join("release.json");
-        fs::write(&file, format!("{}\n", serde_json::to_string_pretty(&release)?))?;
+        write_json(&self.order.release(), &release)?;
         Ok(release)
     }
 
@@ -320,10 +323,7 @@ impl Job<'_> {
             epoch: self.epoch,
             root_sha256: &root.sha256,
         };
-        let document = spdx::document(&subject, packages);
-        let bill = self.order.out.join(format!("steadfast-{version}.spdx.json"));
-        fs::write(&bill, format!("{}\n", serde_json::to_string_pretty(&document)?))?;
-        Ok(())
+        write_json(&self.order.product("spdx.json"), &spdx::document(&subject, packages))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::env;
 use std::fs::{self, File};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -39,6 +40,14 @@ fn base(variable: &str, below_home: &str) -> PathBuf {
     )
 }
 
+/// Takes "there is no such file" for a removal that succeeded.
+pub(crate) fn gone(removed: io::Result<()>) -> io::Result<()> {
+    match removed {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed,
+    }
+}
+
 /// Holds `folder` for this process until the value is dropped; another process waits.
 pub(crate) fn hold(folder: &Path) -> Result<File> {
     fs::create_dir_all(folder).with_context(|| format!("{} was not made", folder.display()))?;
@@ -55,9 +64,7 @@ impl Scratch {
     /// A new, empty folder in the cache, for this process alone.
     pub(crate) fn named(what: &str) -> Result<Self> {
         let path = cache().join("work").join(format!("{what}-{}", std::process::id()));
-        if path.exists() {
-            fs::remove_dir_all(&path)?;
-        }
+        gone(fs::remove_dir_all(&path))?;
         fs::create_dir_all(&path).with_context(|| format!("{} was not made", path.display()))?;
         Ok(Self(path))
     }

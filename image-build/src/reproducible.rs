@@ -18,13 +18,13 @@ pub(crate) fn check(order: &Order, first: &Release) -> Result<()> {
     let again = Order { out: scratch.join("out"), ..order.clone() };
     let second = pipeline::run(&again)?;
     let mut differing = differences(first, &second);
-    let bill = format!("steadfast-{}.spdx.json", order.version);
-    if digest::of_file(&order.out.join(&bill))? != digest::of_file(&again.out.join(&bill))? {
+    let bill = |order: &Order| digest::of_file(&order.product("spdx.json"));
+    if bill(order)? != bill(&again)? {
         differing.push("the bill of materials");
     }
     if !differing.is_empty() {
         // A release that cannot be made again must not pass for one that can.
-        fs::remove_file(order.out.join("release.json"))?;
+        fs::remove_file(order.release())?;
     }
     ensure!(
         differing.is_empty(),

@@ -15,6 +15,7 @@ use anyhow::{Context, Result, ensure};
 
 use crate::appliance::Units;
 use crate::host::Tool;
+use crate::places;
 use crate::template::{Values, fill};
 
 /// A root file system in the making.
@@ -51,9 +52,7 @@ impl Root {
         if let Some(parent) = at.parent() {
             fs::create_dir_all(parent)?;
         }
-        if at.is_symlink() || at.exists() {
-            fs::remove_file(&at)?;
-        }
+        places::gone(fs::remove_file(&at))?;
         symlink(to, &at).with_context(|| format!("{path} was not made"))
     }
 
@@ -114,10 +113,7 @@ impl Root {
         fs::set_permissions(self.0.join("etc/shadow"), fs::Permissions::from_mode(0o600))?;
         for leftover in ["etc/gshadow", "etc/passwd-", "etc/group-", "etc/shadow-", "etc/.pwd.lock"]
         {
-            let path = self.0.join(leftover);
-            if path.exists() {
-                fs::remove_file(path)?;
-            }
+            places::gone(fs::remove_file(self.0.join(leftover)))?;
         }
         Ok(())
     }
@@ -146,6 +142,26 @@ impl Root {
 
     /// Copies the files of `source`, filling those that end in `.in`.
     pub(crate) fn overlay(&self, source: &Path, values: &Values) -> Result<()> {
+        self.copy(source, |file, inside| {
+            let Some(target) = inside.strip_suffix(".in") else {
+                return Ok((inside.to_owned(), fs::read(file)?));
+            };
+            let text = fill(&fs::read_to_string(file)?, values);
+            Ok((target.to_owned(), text.with_context(|| format!("in {inside}"))?.into_bytes()))
+        })
+    }
+
+    /// Copies the files of `source` as they are.
+    pub(crate) fn copy_over(&self, source: &Path) -> Result<()> {
+        self.copy(source, |file, inside| Ok((inside.to_owned(), fs::read(file)?)))
+    }
+
+    /// Copies the files of `source`, with [normal](Self::normalise) modes; `made` gives the name and the bytes.
+    fn copy<M>(&self, source: &Path, made: M) -> Result<()>
+    where
+        M: Fn(&Path, &str) -> Result<(String, Vec<u8>)>,
+    {
+        ensure!(source.is_dir(), "nothing was built: there is no folder {}", source.display());
         for file in files_below(source)? {
             let inside = file.strip_prefix(source).expect("it was found below the folder");
             let inside =
@@ -153,17 +169,11 @@ impl Root {
             if file.is_symlink() {
                 let to = fs::read_link(&file)?;
                 self.link(to.to_str().context("a link's aim is not text")?, inside)?;
-                continue;
-            }
-            let target = inside.strip_suffix(".in").unwrap_or(inside);
-            if target == inside {
-                self.write(target, fs::read(&file)?)?;
             } else {
-                let text = fs::read_to_string(&file)?;
-                let text = fill(&text, values).with_context(|| format!("in {inside}"))?;
-                self.write(target, text)?;
+                let (target, bytes) = made(&file, inside)?;
+                self.write(&target, bytes)?;
+                self.normalise(&file, &target)?;
             }
-            self.normalise(&file, target)?;
         }
         Ok(())
     }
@@ -178,24 +188,6 @@ impl Root {
 
     pub(crate) fn make_executable(&self, path: &str) -> Result<()> {
         fs::set_permissions(self.0.join(path), fs::Permissions::from_mode(0o755))?;
-        Ok(())
-    }
-
-    /// Copies the files of `source`, with [normal](Self::normalise) modes.
-    pub(crate) fn copy_over(&self, source: &Path) -> Result<()> {
-        ensure!(source.is_dir(), "nothing was built: there is no folder {}", source.display());
-        for file in files_below(source)? {
-            let inside = file.strip_prefix(source).expect("it was found below the folder");
-            let inside =
-                inside.to_str().context("a file of an overlay has a name that is not text")?;
-            if file.is_symlink() {
-                let to = fs::read_link(&file)?;
-                self.link(to.to_str().context("a link's aim is not text")?, inside)?;
-            } else {
-                self.write(inside, fs::read(&file)?)?;
-                self.normalise(&file, inside)?;
-            }
-        }
         Ok(())
     }
 

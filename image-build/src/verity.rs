@@ -11,6 +11,7 @@ use anyhow::{Context, Result, ensure};
 use hw_profile::Profile;
 
 use crate::digest;
+use crate::disk::MIB;
 use crate::host::Tool;
 
 const BLOCK: u64 = 4096;
@@ -97,7 +98,6 @@ pub(crate) fn check_size(
     whole: u64,
     packing: Packing,
 ) -> Result<()> {
-    const MIB: u64 = 1024 * 1024;
     let room = u64::from(profile.disk.root_mib) * MIB;
     ensure!(
         whole <= room,
