@@ -44,9 +44,11 @@ impl Port for System {
 /// The kernel's id of this boot.
 pub fn boot_id(path: &Path) -> io::Result<[u8; 16]> {
     let text = std::fs::read_to_string(path)?;
-    let digits: String = text.chars().filter(char::is_ascii_hexdigit).collect();
-    let id = u128::from_str_radix(&digits, 16);
-    id.map(u128::to_be_bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+    let digits = text.trim().replace('-', "");
+    let digits = Some(digits).filter(|digits| digits.len() == 32 && !digits.starts_with('+'));
+    let id = digits.and_then(|digits| u128::from_str_radix(&digits, 16).ok());
+    let none = || io::Error::new(io::ErrorKind::InvalidData, format!("{text:?} is no boot id"));
+    id.map(u128::to_be_bytes).ok_or_else(none)
 }
 
 #[cfg(test)]
@@ -71,7 +73,7 @@ mod tests {
         };
         let id = read("00112233-4455-6677-8899-aabbccddeeff\n").expect("an id");
         assert_eq!((id[0], id[1], id[14], id[15]), (0x00, 0x11, 0xee, 0xff));
-        assert!(read("").is_err() && read("\n").is_err());
+        assert!(read("").is_err() && read("\n").is_err() && read("none\n").is_err());
         assert!(boot_id(&folder.path().join("nowhere")).is_err());
     }
 }

@@ -4,6 +4,7 @@ use hw_profile::{Chooser, Profile, ProfileError};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, UNIX_EPOCH};
 use steadfast_adapters::boot_store::{Attempts, BootStore, Place};
+use steadfast_adapters::system::boot_id;
 use steadfast_core::{Name, Sizes, Slot, Version};
 
 /// The lock of the boot environment, shared with `steadfast boot-state`.
@@ -14,6 +15,9 @@ const PARTITIONS: &str = "/dev/steadfast";
 
 /// Where the kernel command line is.
 const COMMAND_LINE: &str = "/proc/cmdline";
+
+/// Where the kernel names this boot.
+const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 
 /// Where the image names itself.
 const OS_RELEASE: &str = "/etc/os-release";
@@ -63,6 +67,29 @@ pub enum BoardError {
     },
 }
 
+/// What runs, as the kernel and the image say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Running {
+    /// The slot.
+    pub slot: Slot,
+    /// What the image calls itself.
+    pub version: Version,
+    /// The kernel's id of this boot.
+    pub boot: [u8; 16],
+}
+
+impl Running {
+    /// Asks the kernel and the image.
+    pub fn ask() -> Result<Running, BoardError> {
+        Ok(Running { slot: booted_slot()?, version: image_version()?, boot: this_boot()? })
+    }
+}
+
+/// The kernel's id of this boot.
+pub fn this_boot() -> Result<[u8; 16], BoardError> {
+    boot_id(Path::new(BOOT_ID)).map_err(|source| BoardError::Read { path: BOOT_ID, source })
+}
+
 impl Board {
     /// Reads the profile.
     pub fn load(path: &Path) -> Result<Board, BoardError> {
@@ -105,7 +132,7 @@ fn slot_of(command_line: &str) -> Option<Slot> {
 }
 
 /// What the image calls itself: `IMAGE_VERSION=` (os-release(5)).
-pub fn image_version() -> Result<Version, BoardError> {
+fn image_version() -> Result<Version, BoardError> {
     version_of(&read(OS_RELEASE)?).ok_or(BoardError::Version)
 }
 

@@ -1,6 +1,6 @@
 //! The loop: one event in, one decision, one entry saved, one order out.
 
-use super::board::{self, Board};
+use super::board::{self, Board, Running};
 use super::config::Config;
 use super::control::{self, Ask};
 use super::report::Reporter;
@@ -8,7 +8,6 @@ use super::route::{Router, serve};
 use super::{AgentError, Paths};
 use crate::protocol::{Request, Response};
 use std::io::Write;
-use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use steadfast_adapters::checks::{Checks, ChecksPort};
 use steadfast_adapters::evidence::{Evidence, Start};
@@ -17,7 +16,7 @@ use steadfast_adapters::http::Client;
 use steadfast_adapters::ledger_file::{Kept, LedgerFile, sha256};
 use steadfast_adapters::rauc::Rauc;
 use steadfast_adapters::service_manager;
-use steadfast_adapters::system::{System, boot_id};
+use steadfast_adapters::system::System;
 use steadfast_adapters::watchdog::{LastReset, Watchdog};
 use steadfast_core::ledger::Stamp;
 use steadfast_core::window::{Clock, Window};
@@ -30,17 +29,15 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 
-/// The kernel's id of this boot.
-const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
-
 /// Runs the agent until systemd asks it to end.
 pub async fn live(paths: &Paths, config: Config, board: Board) -> Result<(), AgentError> {
     let mut terminate = signal(SignalKind::terminate()).map_err(AgentError::Start)?;
     let (heard, mut events) = unbounded_channel();
     let (asks, mut asked) = unbounded_channel();
     let (changed, changes) = watch::channel(0);
+    let running = Running::ask()?;
     let mut life = Life::begin(&config, board, heard.clone(), changed)?;
-    life.turn(life.booted()?)?;
+    life.turn(life.booted(running))?;
     life.clear_evidence();
     control::listen(&paths.socket, asks, changes)?;
     let mut tick = interval(watchdog::period(life.deadline));
@@ -180,10 +177,8 @@ impl Life {
     }
 
     /// The event that tells the core how the agent came up.
-    fn booted(&self) -> Result<Event, AgentError> {
-        let slot = board::booted_slot()?;
-        let version = board::image_version()?;
-        let id = boot_id(Path::new(BOOT_ID)).map_err(AgentError::Start)?;
+    fn booted(&self, running: Running) -> Event {
+        let Running { slot, version, boot: id } = running;
         let start = match id == self.machine.node().boot {
             true => Start::SameBoot,
             false => Start::NewBoot,
@@ -194,7 +189,7 @@ impl Life {
         let read = self.board.store.read();
         let standing = read.map(|read| read.current.env.standing(slot.other(), trial));
         let other = standing.unwrap_or(OtherSlot::Bad);
-        Ok(Event::Booted(Boot { slot, version, id, other, evidence }))
+        Event::Booted(Boot { slot, version, id, other, evidence })
     }
 
     fn evidence(&self) -> Evidence {
@@ -326,9 +321,9 @@ fn wire(
         gate::Rule { soak: millis(config.gate.soak_s), deadline: millis(config.gate.deadline_s) };
     let stall = Duration::from_secs(config.limits.stall_s.into());
     let tls_ca = config.streaming.tls_ca.clone();
-    let boot = boot_id(Path::new(BOOT_ID)).map_err(AgentError::Start)?;
+    let backoff = Backoff::new(board::this_boot()?);
     let http = tls_ca.clone().map_or_else(Client::default, Client::new);
-    let fetch = FetchPort::new(http.clone(), fetch::LIMITS, Backoff::new(boot));
+    let fetch = FetchPort::new(http.clone(), fetch::LIMITS, backoff);
     let router = Router {
         own: heard.clone(),
         fetch: serve(fetch, heard.clone()),
