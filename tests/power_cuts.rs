@@ -1,0 +1,23 @@
+//! Every order of events, with power cuts anywhere: what must be true is true in every world that the node can reach.
+
+use steadfast_core::At;
+use steadfast_tests::simulated::story::walk;
+use steadfast_tests::simulated::world::World;
+
+/// One new release, offered again and again, and two power cuts.
+#[test]
+fn no_two_power_cuts_leave_the_node_half_updated() {
+    holds(World::new(&[("2", At::Now)], 2));
+}
+
+/// Two new releases, with and without a window, and resets at any time.
+#[test]
+fn no_order_of_two_releases_and_resets_leaves_the_node_half_updated() {
+    holds(World::new(&[("2", At::Now), ("3", At::Window)], 0));
+}
+
+fn holds(start: World) {
+    let walk = walk(start).unwrap_or_else(|story| panic!("{story}"));
+    println!("{walk:?}");
+    assert!(walk.worlds > 10_000, "the walk is a walk: {walk:?}");
+}

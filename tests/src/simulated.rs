@@ -1,0 +1,21 @@
+//! A whole node in memory: two slots, a boot loader with attempt counters, the boot environment, the ledger, and a plug
+//! that can be pulled at every effect.
+//!
+//! ```text
+//! World ──steps()──▶ every World that could come next        (world, ports)
+//!   Disk  slots, boot environment, ledger: what survives     (disk)
+//!   the boot script's choice                                  (loader)
+//!   Plug  which effect the power is lost at, and how it tears (plug)
+//! every World reached, each once, and the way to it           (story)
+//! ```
+//!
+//! The update machine, the boot environment's codec and the ledger's codec are the real ones of the core. The boot
+//! script is told again in [`loader`]; `cargo lab run boot-environment` holds the real one against the same promises.
+
+pub mod disk;
+mod fingerprint;
+pub mod loader;
+pub mod plug;
+mod ports;
+pub mod story;
+pub mod world;

@@ -1,0 +1,125 @@
+//! What the ports do when they are given an order: RAUC, the boot store, the health checks.
+
+use super::disk::{COMMITTED, Content, TRIAL};
+use super::plug::{Leaves, Plug, PowerCut};
+use super::world::{Answer, Power, World, bundle, failed, policy};
+use steadfast_core::{Action, Bundle, Cause, Event, Inspected, Node, Sizes, Slot, Verdict};
+
+impl World {
+    /// The port that the node waits on does its work, and the node hears of it.
+    pub(super) fn answers(
+        &mut self,
+        node: &Node,
+        answer: Answer,
+        plug: &mut Plug,
+    ) -> Result<Result<(), PowerCut>, &'static str> {
+        let action = node.update.action().expect("a state that waits");
+        if let Action::Install { target, bundle, .. } = &action {
+            if *target == node.booted {
+                return Err("the running slot is never written");
+            }
+            if self.seen.refused.contains(&bundle.bundle().digest) {
+                return Err("a refused release is not tried again");
+            }
+        }
+        if let Action::Commit(slot) = &action
+            && !self.may_be_kept(node, *slot)
+        {
+            return Err("only a slot that passed its gate is committed");
+        }
+        if matches!(action, Action::Reboot) {
+            self.power = Power::Off(None);
+            return Ok(Ok(()));
+        }
+        let event = match self.works(action, answer, plug) {
+            Ok(event) => event,
+            Err(cut) => return Ok(Err(cut)),
+        };
+        let done = self.turn(node, event, plug);
+        self.keeps_its_word()?;
+        Ok(done)
+    }
+
+    /// A system that passed its gate, or the only one that there is.
+    fn may_be_kept(&self, node: &Node, slot: Slot) -> bool {
+        let alone = node.committed.is_none() && node.doubt.is_some();
+        self.seen.approved[slot as usize] || alone
+    }
+
+    fn works(
+        &mut self,
+        action: Action,
+        answer: Answer,
+        plug: &mut Plug,
+    ) -> Result<Event, PowerCut> {
+        let outcome = |cause| match answer {
+            Answer::Done => Ok(()),
+            Answer::Failed | Answer::FailedAfterwards => Err(failed(cause)),
+        };
+        let written = answer != Answer::Failed;
+        Ok(match action {
+            Action::Fetch { .. } => Event::Fetched(outcome(Cause::Network)),
+            Action::Verify(offer) => Event::Verified(outcome(Cause::Signature).map(|()| {
+                let number = offer.source.parse().expect("offers are numbers");
+                let compatible = policy().compatible;
+                Inspected { bundle: bundle(number), compatible, sizes: Sizes { boot: 1, root: 1 } }
+            })),
+            Action::Install { bundle, target, .. } => {
+                if written {
+                    let whole = answer == Answer::Done;
+                    self.install(bundle.bundle(), target, whole, plug)?;
+                }
+                Event::Installed(outcome(Cause::Write))
+            }
+            Action::Activate(slot) => {
+                if written {
+                    self.disk.change_boot_env(plug, |env| env.activated(slot, TRIAL))?;
+                }
+                Event::Activated(outcome(Cause::Write))
+            }
+            Action::Commit(slot) => {
+                if written {
+                    self.disk.change_boot_env(plug, |env| env.committed(slot, COMMITTED))?;
+                }
+                Event::Committed(outcome(Cause::Write))
+            }
+            Action::Condemn(slot) => {
+                if written {
+                    self.disk.change_boot_env(plug, |env| env.condemned(slot, TRIAL))?;
+                }
+                Event::Condemned(outcome(Cause::Write))
+            }
+            Action::Judge => Event::Judged(match answer {
+                Answer::Done => Verdict::Healthy,
+                _ => Verdict::Unhealthy(failed(Cause::Deadline)),
+            }),
+            Action::Reboot => unreachable!("it has no answer"),
+        })
+    }
+
+    /// What RAUC does: the slot may not boot from its first write to its activation.
+    fn install(
+        &mut self,
+        bundle: &Bundle,
+        target: Slot,
+        whole: bool,
+        plug: &mut Plug,
+    ) -> Result<(), PowerCut> {
+        self.disk.change_boot_env(plug, |env| env.bad(target))?;
+        self.seen.approved[target as usize] = false;
+        let slot = &mut self.disk.slots[target as usize];
+        plug.effect(|leaves| {
+            if leaves != Leaves::Nothing {
+                *slot = Content::Broken;
+            }
+        })?;
+        if !whole {
+            return Ok(());
+        }
+        plug.effect(|leaves| {
+            if leaves == Leaves::All {
+                *slot = Content::Whole(bundle.clone());
+            }
+        })
+    }
+}
