@@ -40,7 +40,6 @@ pub fn walk(start: World) -> Result<Walk, String> {
     let mut queue = VecDeque::from([(0, start.clone())]);
     let mut walk = Walk::default();
     while let Some((at, world)) = queue.pop_front() {
-        if at % 20000 == 0 {}
         let mut well = [world.fingerprint(); 2];
         for (verdict, well) in VERDICTS.into_iter().zip(&mut well) {
             if let Some(step) = world.goes_well(verdict) {

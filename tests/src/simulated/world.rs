@@ -3,7 +3,7 @@
 use super::disk::{Content, Disk, TRIAL, digest};
 use super::loader::{BrokenSlot, Chosen, choose};
 use super::plug::{Leaves, Plug, PowerCut};
-use std::hash::{Hash, Hasher};
+use std::hash::Hash;
 use steadfast_core::ledger::Stamp;
 use steadfast_core::{
     Action, At, Boot, Bundle, Cause, Digest, Event, Failure, Machine, Node, Offer, OtherSlot,
@@ -51,7 +51,7 @@ pub enum Step {
     /// The order that the node waits on comes back so.
     Port(Answer),
     /// Somebody says something.
-    Heard(Event),
+    Heard(Box<Event>),
     /// The agent ends and is started again.
     AgentRestarts(Option<Cause>),
     /// The machine is reset.
@@ -77,6 +77,9 @@ pub enum Answer {
     /// It fails although it was done, or half done.
     FailedAfterwards,
 }
+
+/// Where a step led, and at which effect the power was lost, if it was, with what that effect left.
+pub type Outcome = (Option<(u32, Leaves)>, World);
 
 /// One version of the system, known by a number.
 pub fn bundle(number: u8) -> Bundle {
@@ -120,14 +123,14 @@ impl World {
                     let source = (*number).try_into().expect("short");
                     Event::Announced(Offer { source, at: *at })
                 });
-                steps.extend(offers.map(Step::Heard));
+                steps.extend(offers.map(|event| Step::Heard(event.into())));
                 let said = [
                     Event::WindowOpened,
                     Event::Confirmed,
                     Event::RollbackAsked,
                     Event::CancelAsked,
                 ];
-                steps.extend(said.map(Step::Heard));
+                steps.extend(said.map(|event| Step::Heard(event.into())));
                 let answers: &[Answer] = match node.update.action() {
                     None => &[],
                     Some(Action::Reboot) => &[Answer::Done],
@@ -144,7 +147,7 @@ impl World {
 
     /// Every world that `step` can lead to: once with the plug in the wall, and, while there are cuts left, once for each
     /// effect on the way and each way that it tears. `Err` names the promise that was broken.
-    pub fn after(&self, step: &Step) -> Result<Vec<(Option<(u32, Leaves)>, World)>, &'static str> {
+    pub fn after(&self, step: &Step) -> Result<Vec<Outcome>, &'static str> {
         let mut worlds = Vec::new();
         for broken in [BrokenSlot::CannotBeLoaded, BrokenSlot::StartsAndDies] {
             let mut world = self.clone();
@@ -191,7 +194,7 @@ impl World {
         let done = match (self.power.clone(), step) {
             (Power::Off(left), Step::PowerOn(fate)) => self.power_on(left, fate, plug, broken),
             (Power::On(node), Step::Port(answer)) => return self.answers(&node, *answer, plug),
-            (Power::On(node), Step::Heard(event)) => self.turn(&node, event.clone(), plug),
+            (Power::On(node), Step::Heard(event)) => self.turn(&node, *event.clone(), plug),
             (Power::On(node), Step::AgentRestarts(cause)) => {
                 let evidence = cause.clone().map(failed);
                 let event = self.booted(node.booted, node.boot, evidence);
@@ -301,7 +304,7 @@ impl World {
         let approved = self.seen.approved[node.booted as usize];
         match node.update.action() {
             None if matches!(node.update, Update::Ready { .. }) => {
-                Some(Step::Heard(Event::WindowOpened))
+                Some(Step::Heard(Event::WindowOpened.into()))
             }
             None => None,
             Some(Action::Judge) if !approved => Some(Step::Port(verdict)),
