@@ -29,6 +29,18 @@ const SOURCES: [&str; 3] = ["image-build", "hw-profiles", "yocto-layer"];
 #[derive(Debug, Deserialize)]
 struct Tools {
     uboot: PathBuf,
+    signer: DevelopmentSigner,
+}
+
+/// What signs the bundles that development images trust.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct DevelopmentSigner {
+    /// Its key.
+    pub(crate) key: PathBuf,
+    /// Its certificate.
+    pub(crate) certificate: PathBuf,
+    /// The certificate in the images.
+    pub(crate) keyring: PathBuf,
 }
 
 /// Builds images of one board.
@@ -40,6 +52,8 @@ pub(crate) struct Builder {
     pub(crate) agent: PathBuf,
     /// Firmware for QEMU.
     pub(crate) firmware: PathBuf,
+    /// Whom the images trust.
+    pub(crate) signer: DevelopmentSigner,
 }
 
 impl Builder {
@@ -55,11 +69,11 @@ impl Builder {
             "get the firmware",
             Command::new(&image_tool).args(["tools", "--board", &profile.name]),
         )?;
-        let tools: Tools =
+        let Tools { uboot: firmware, signer } =
             serde_json::from_str(said.out.trim()).context("the image tool printed no JSON")?;
         let out = places::lab();
         fs::create_dir_all(&out).with_context(|| format!("no folder {}", out.display()))?;
-        Ok(Self { board: profile.name.clone(), out, agent, image_tool, firmware: tools.uboot })
+        Ok(Self { board: profile.name.clone(), out, agent, image_tool, firmware, signer })
     }
 
     /// Folder of a release.
@@ -73,8 +87,8 @@ impl Builder {
         let mut command = self.command(variant, &folder)?;
         let inputs = self.fingerprint(variant, &command)?;
         let marker = folder.join("inputs");
-        let text = |inputs| format!("{inputs:016x}\n");
-        if fs::read_to_string(&marker).is_ok_and(|old| old == text(inputs)) {
+        let text = format!("{inputs:016x}\n");
+        if fs::read_to_string(&marker).is_ok_and(|old| old == text) {
             return Ok(inputs);
         }
         if folder.exists() {
@@ -88,9 +102,7 @@ impl Builder {
         step(&format!("build {what} {} {}", variant.name, variant.version), &mut command)?;
         let bundle = folder.join(variant.bundle_name());
         ensure!(bundle.exists(), "the image tool made no {}", bundle.display());
-        // The first build makes the throwaway authority, which is an input too.
-        let inputs = self.fingerprint(variant, &command)?;
-        fs::write(marker, text(inputs))?;
+        fs::write(marker, text)?;
         Ok(inputs)
     }
 
@@ -137,27 +149,32 @@ impl Builder {
         Ok((key, certificate))
     }
 
+    /// Files and folders whose content decides what a release holds.
+    fn inputs(&self, variant: &Variant) -> Vec<PathBuf> {
+        let mut inputs: Vec<PathBuf> =
+            SOURCES.iter().map(|folder| places::workspace().join(folder)).collect();
+        inputs.extend(variant.overlays("root"));
+        inputs.extend(variant.overlays("boot"));
+        inputs.push(self.agent.clone());
+        // Its certificate is in every image; with another one, no bundle of before is trusted.
+        inputs.push(self.signer.keyring.clone());
+        inputs
+    }
+
     fn fingerprint(&self, variant: &Variant, command: &Command) -> Result<u64> {
         let mut hasher = DefaultHasher::new();
         for argument in command.get_args() {
             argument.hash(&mut hasher);
         }
-        let mut roots: Vec<PathBuf> =
-            SOURCES.iter().map(|folder| places::workspace().join(folder)).collect();
-        roots.extend(variant.overlays("root"));
-        roots.extend(variant.overlays("boot"));
-        roots.push(self.agent.clone());
-        // Its certificate is in every image; with another one, no bundle of before is trusted.
-        roots.push(places::dev_authority().join("authority.pem"));
         let mut files = BTreeSet::new();
-        for root in roots {
+        for root in self.inputs(variant) {
             collect(&root, &mut files)?;
         }
         for file in files {
             file.hash(&mut hasher);
             match fs::read(&file) {
                 Ok(bytes) => bytes.hash(&mut hasher),
-                // A dangling link is content too, and so is a certificate not made yet: the name was hashed.
+                // A dangling link is content too: its name was hashed.
                 Err(_) => 0_u8.hash(&mut hasher),
             }
         }
@@ -206,4 +223,34 @@ fn target_folder() -> Result<PathBuf> {
         format!("cargo metadata: {}", String::from_utf8_lossy(&said.stderr).trim())
     })?;
     Ok(metadata.target_directory)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::variant::{GOOD, NO_BOOT, UNHEALTHY};
+
+    #[test]
+    fn whatever_an_image_is_made_from_decides_whether_it_is_made_again() {
+        let keyring = PathBuf::from("authority.pem");
+        let builder = Builder {
+            board: "board".into(),
+            out: "out".into(),
+            image_tool: "tool".into(),
+            agent: "agent".into(),
+            firmware: "firmware".into(),
+            signer: DevelopmentSigner {
+                key: "key".into(),
+                certificate: "certificate".into(),
+                keyring: keyring.clone(),
+            },
+        };
+        let inputs = |variant| builder.inputs(variant);
+        for wanted in [keyring, "agent".into(), places::workspace().join("image-build")] {
+            assert!(inputs(&GOOD).contains(&wanted), "{}", wanted.display());
+        }
+        let own = |variant: &Variant, part| variant.overlays(part).pop().expect("it has one");
+        assert!(inputs(&NO_BOOT).contains(&own(&NO_BOOT, "boot")));
+        assert!(inputs(&UNHEALTHY).contains(&own(&UNHEALTHY, "root")));
+    }
 }

@@ -15,7 +15,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use hw_profile::{Profile, Qemu};
 
-use crate::build::Builder;
+use crate::build::{Builder, DevelopmentSigner};
 use crate::disks;
 use crate::guest::Guest;
 use crate::machine::{Disk, Parts};
@@ -106,6 +106,11 @@ impl Lab {
     /// The agent's binary.
     pub(crate) fn agent(&self) -> &Path {
         &self.builder.agent
+    }
+
+    /// Whom the images trust.
+    pub(crate) fn signer(&self) -> &DevelopmentSigner {
+        &self.builder.signer
     }
 
     /// The board's emulation.

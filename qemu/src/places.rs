@@ -12,18 +12,8 @@ pub(crate) fn workspace() -> PathBuf {
 
 /// The user's cache folder for Steadfast; safe to remove at any time.
 pub(crate) fn cache() -> PathBuf {
-    base("XDG_CACHE_HOME", ".cache").join("steadfast")
-}
-
-/// The folder of the throwaway authority that `cargo image --dev` signs with.
-pub(crate) fn dev_authority() -> PathBuf {
-    base("XDG_DATA_HOME", ".local/share").join("steadfast/dev-ca")
-}
-
-fn base(variable: &str, below_home: &str) -> PathBuf {
-    env::var_os(variable)
-        .filter(|value| !value.is_empty())
-        .map_or_else(|| home().join(below_home), PathBuf::from)
+    let base = env::var_os("XDG_CACHE_HOME").filter(|value| !value.is_empty());
+    base.map_or_else(|| home().join(".cache"), PathBuf::from).join("steadfast")
 }
 
 /// What the lab builds and keeps: releases, saved guests, logs.

@@ -26,12 +26,13 @@ const TARGETS: [(&str, Option<u64>); 2] =
     [("aarch64-unknown-linux-musl", Some(5_000_000)), ("x86_64-unknown-linux-musl", None)];
 
 /// Scenarios that are tried, most telling first, as far as [`RUN_LIMIT`] allows.
-const SCENARIOS: [&str; 11] = [
+const SCENARIOS: [&str; 12] = [
     "good-update",
     "unhealthy",
     "no-boot",
     "hung",
     "unsigned",
+    "bad-input",
     "boot-environment",
     "kernel-panic",
     "agent-crash",
@@ -157,8 +158,12 @@ fn checks(tally: &mut Tally) -> Result<()> {
 fn cross_build(target: &str, budget: Option<u64>) -> Result<()> {
     let size = binary_size(&build_agent(target)?)?;
     println!("         {size} bytes");
+    within(size, budget).with_context(|| format!("the agent for {target}"))
+}
+
+fn within(size: u64, budget: Option<u64>) -> Result<()> {
     if let Some(budget) = budget {
-        ensure!(size <= budget, "the agent for {target} has {size} bytes; the budget is {budget}");
+        ensure!(size <= budget, "it has {size} bytes; the budget is {budget}");
     }
     Ok(())
 }
@@ -232,6 +237,37 @@ mod tests {
             assert!(fits(Duration::ZERO, scenario), "{}", scenario.name);
             assert!(!fits(RUN_LIMIT - twice, scenario), "{}", scenario.name);
         }
+    }
+
+    #[test]
+    fn each_scenario_has_one_place() {
+        let names: BTreeSet<_> = SCENARIOS.into_iter().collect();
+        assert_eq!(names.len(), SCENARIOS.len());
+    }
+
+    #[test]
+    fn a_binary_may_have_its_budget_and_no_byte_more() {
+        assert!(within(10, Some(10)).is_ok() && within(11, None).is_ok());
+        assert!(within(11, Some(10)).is_err());
+    }
+
+    #[test]
+    fn a_scenario_with_a_claim_that_does_not_hold_fails_the_check() {
+        let claim = scenario::Claim { what: "slot".into(), found: "B".into(), wanted: "A".into() };
+        let outcome = Outcome {
+            name: "hung".into(),
+            promise: "It comes back.".into(),
+            passed: false,
+            seconds: 1.0,
+            error: None,
+            claims: vec![claim],
+            figures: Default::default(),
+            timeline: Vec::new(),
+            log: "serial.log".into(),
+        };
+        let error = judged(&outcome).expect_err("it failed").to_string();
+        assert!(error.contains("slot is B, wanted A"), "{error}");
+        assert!(judged(&Outcome { passed: true, ..outcome }).is_ok());
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The list of scenarios.
 
-use super::{Scenario, Trial, boot_environment, story};
+use super::{Scenario, Trial, bad_input, boot_environment, refusal, story};
 use crate::lab::Begin;
 use crate::variant;
 
@@ -35,7 +35,7 @@ pub(crate) const ALL: &[Scenario] = &[
     },
     Scenario {
         releases: &[variant::KERNEL_PANIC],
-        budget_s: 300,
+        budget_s: 180,
         ..scenario("kernel-panic", "A release whose kernel panics is returned.", |stage| {
             story::kernel_panic(stage, &variant::KERNEL_PANIC)
         })
@@ -62,7 +62,7 @@ pub(crate) const ALL: &[Scenario] = &[
         ..scenario(
             "unsigned",
             "A bundle signed by a stranger is refused, and nothing is written.",
-            |stage| story::refused(stage, &variant::UNSIGNED, "signature"),
+            |stage| refusal::of_release(stage, &variant::UNSIGNED, "signature"),
         )
     },
     Scenario {
@@ -71,7 +71,7 @@ pub(crate) const ALL: &[Scenario] = &[
         ..scenario(
             "wrong-board",
             "A bundle for another board is refused, and nothing is written.",
-            |stage| story::refused(stage, &variant::WRONG_BOARD, "compatible"),
+            |stage| refusal::of_release(stage, &variant::WRONG_BOARD, "compatible"),
         )
     },
     Scenario {
@@ -80,7 +80,15 @@ pub(crate) const ALL: &[Scenario] = &[
         ..scenario(
             "older",
             "A signed release below the floor is refused, and nothing is written.",
-            |stage| story::refused(stage, &variant::OLDER, "floor"),
+            |stage| refusal::of_release(stage, &variant::OLDER, "floor"),
+        )
+    },
+    Scenario {
+        budget_s: 120,
+        ..scenario(
+            "bad-input",
+            "Nothing that is no good release is taken, whatever is wrong with it, and each has its cause.",
+            bad_input::run,
         )
     },
     Scenario {

@@ -7,8 +7,10 @@
 //! A scenario passes when it came to its end and every claim held. A claim that does not hold does not stop it:
 //! what else is wrong helps to find out why.
 
+mod bad_input;
 mod boot_environment;
 mod list;
+mod refusal;
 pub(crate) mod story;
 
 use std::collections::BTreeMap;
@@ -140,6 +142,7 @@ pub(crate) struct Stage<'l> {
     /// The node.
     pub(crate) guest: Guest,
     server: Server,
+    about: String,
     claims: Vec<Claim>,
     figures: BTreeMap<String, f64>,
 }
@@ -153,9 +156,14 @@ impl<'l> Stage<'l> {
         if let Some(release) = &setting.stick {
             disks::stick_with(&lab.bundle(release), &disks::stick_in(folder))?;
         }
+        Self::on(lab, lab.start(setting.begin, folder, timeline)?)
+    }
+
+    /// A stage with this guest.
+    pub(crate) fn on(lab: &'l Lab, guest: Guest) -> Result<Self> {
         let server = Server::start(&places::lab())?;
-        let guest = lab.start(setting.begin, folder, timeline)?;
-        Ok(Self { lab, guest, server, claims: Vec::new(), figures: BTreeMap::new() })
+        let (claims, figures) = (Vec::new(), BTreeMap::new());
+        Ok(Self { lab, guest, server, about: String::new(), claims, figures })
     }
 
     /// Adds what the lab does to the timeline.
@@ -168,9 +176,15 @@ impl<'l> Stage<'l> {
         self.guest.timeline().elapsed().as_secs_f64()
     }
 
+    /// Says what the claims from here on are about.
+    pub(crate) fn about(&mut self, what: &str) {
+        self.about = format!("{what}: ");
+    }
+
     /// Notes that `found` had to be `wanted`.
     pub(crate) fn claim(&mut self, what: &str, found: impl Display, wanted: impl Display) {
-        self.claims.push(Claim::noted(self.guest.timeline(), what, found, wanted));
+        let what = format!("{}{what}", self.about);
+        self.claims.push(Claim::noted(self.guest.timeline(), &what, found, wanted));
     }
 
     /// Notes a figure in seconds.
@@ -180,8 +194,12 @@ impl<'l> Stage<'l> {
 
     /// The address at which the guest gets a release's bundle.
     pub(crate) fn url(&self, release: &Variant) -> String {
-        let host = &self.lab.qemu().host_address;
-        format!("http://{host}:{}/{}/{}", self.server.port(), release.name, release.bundle_name())
+        self.url_of(&format!("{}/{}", release.name, release.bundle_name()))
+    }
+
+    /// The address of a file below the lab's folder.
+    pub(crate) fn url_of(&self, path: &str) -> String {
+        format!("http://{}:{}/{path}", self.lab.qemu().host_address, self.server.port())
     }
 
     /// The server of bundles.

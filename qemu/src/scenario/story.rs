@@ -19,18 +19,21 @@ const INSTALL: Duration = Duration::from_secs(900);
 const RETURN: Duration = Duration::from_secs(1200);
 /// From a boot to a verdict.
 const VERDICT: Duration = Duration::from_secs(600);
-/// A refusal.
-const REFUSAL: Duration = Duration::from_secs(300);
 
 /// Where the node stood before an update.
-struct Before {
-    version: String,
-    slot: String,
-    target: String,
-    endings: usize,
+pub(super) struct Before {
+    /// What ran.
+    pub(super) version: String,
+    /// Where.
+    pub(super) slot: String,
+    /// The slot that an update is for.
+    pub(super) target: String,
+    /// How many updates had ended.
+    pub(super) endings: usize,
 }
 
-fn before(stage: &mut Stage) -> Result<Before> {
+/// Where the node stands; it has to be committed.
+pub(super) fn before(stage: &mut Stage) -> Result<Before> {
     let status = stage.guest.rest(VERDICT)?;
     ensure!(
         status.system.standing == "committed",
@@ -137,31 +140,6 @@ pub(crate) fn agent_crash(stage: &mut Stage, release: &Variant) -> Result<()> {
     bad_release(stage, release, "returned: agent-crashed").map(drop)
 }
 
-/// A bundle is refused, the other slot keeps its bytes, and the boot environment is not written.
-pub(crate) fn refused(stage: &mut Stage, release: &Variant, kind: &str) -> Result<()> {
-    let before = before(stage)?;
-    let bytes = slot_content(stage, &before.target)?;
-    let boot = stage.guest.boot_state()?.summary();
-    let url = stage.url(release);
-    stage.say(format!("orders {} from {url}", release.version));
-    let done = stage.guest.run(&format!("steadfast update {url} --at now"), REFUSAL)?;
-    let said = done.output.split_whitespace().collect::<Vec<_>>().join(" ");
-    if !said.is_empty() {
-        stage.say(format!("the tool says (exit {}): {said}", done.code));
-    }
-    let status = stage.guest.rest(REFUSAL)?;
-    stage.claim("state", &status.update.state, "idle");
-    stage.claim("version", &status.system.version, &before.version);
-    stage.claim("slot", &status.system.slot, &before.slot);
-    ending(stage, &status, &format!("refused: {kind}"));
-    history(stage, &before, &format!("refused: {kind}"))?;
-    let still = slot_content(stage, &before.target)?;
-    stage.claim("content of the other slot", still, bytes);
-    let boot_after = stage.guest.boot_state()?.summary();
-    stage.claim("boot state", boot_after, boot);
-    Ok(())
-}
-
 /// When an update was ordered, and for which slot.
 struct Ordered {
     at: f64,
@@ -219,7 +197,8 @@ fn returned(stage: &mut Stage, before: &Before, release: &Variant, wanted: &str)
     history(stage, before, wanted)
 }
 
-fn ending(stage: &mut Stage, status: &Status, wanted: &str) {
+/// The update ended with `wanted`, and the ledger is whole.
+pub(super) fn ending(stage: &mut Stage, status: &Status, wanted: &str) {
     let found = status.update.last.as_ref().map_or("none".to_owned(), |last| last.summary());
     let evidence = status.update.last.as_ref().and_then(|last| last.evidence.as_deref());
     match evidence.map(str::trim).filter(|text| !text.is_empty()) {
@@ -232,7 +211,7 @@ fn ending(stage: &mut Stage, status: &Status, wanted: &str) {
 }
 
 /// The history's newest ending is `wanted`, and it is the only new one.
-fn history(stage: &mut Stage, before: &Before, wanted: &str) -> Result<()> {
+pub(super) fn history(stage: &mut Stage, before: &Before, wanted: &str) -> Result<()> {
     let history = stage.guest.history()?;
     let found = history.endings.last().map_or("none".to_owned(), |last| last.summary());
     stage.claim("newest ending in the history", found, wanted);
@@ -243,7 +222,7 @@ fn history(stage: &mut Stage, before: &Before, wanted: &str) -> Result<()> {
 }
 
 /// The boot environment, read back by the tool, names `slot` first and gives it all its attempts.
-fn environment(stage: &mut Stage, slot: &str) -> Result<()> {
+pub(super) fn environment(stage: &mut Stage, slot: &str) -> Result<()> {
     let state = stage.guest.boot_state()?;
     let attempts = u32::from(stage.lab.profile.boot.attempts_committed);
     stage.claim("primary", state.primary.unwrap_or_default(), slot);
@@ -256,7 +235,7 @@ fn environment(stage: &mut Stage, slot: &str) -> Result<()> {
 
 /// Digests over the first MiBs of the partitions of `slot`, and how much was ever written to each since power-on
 /// (sectors, the seventh number of the kernel's Documentation/block/stat).
-fn slot_content(stage: &mut Stage, slot: &str) -> Result<String> {
+pub(super) fn slot_content(stage: &mut Stage, slot: &str) -> Result<String> {
     let slots = &stage.lab.profile.slots;
     let parts = if slot == "A" { &slots.a } else { &slots.b };
     let command = format!(
