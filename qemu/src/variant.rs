@@ -79,7 +79,7 @@ pub(crate) const GOOD: Variant = Variant::bundle("good", "1.1.0");
 pub(crate) const UNHEALTHY: Variant = Variant::bundle("unhealthy", "1.2.0");
 /// The agent stops turning, and systemd does not look.
 pub(crate) const HUNG: Variant = Variant::bundle("hung", "1.3.0");
-/// The kernel panics early in the boot.
+/// The kernel panics as soon as the root file system's first program runs.
 pub(crate) const KERNEL_PANIC: Variant = Variant::bundle("kernel-panic", "1.4.0");
 /// The kernel file is empty.
 pub(crate) const NO_BOOT: Variant = Variant::bundle("no-boot", "1.5.0");
