@@ -123,7 +123,17 @@ pub(crate) mod tests {
         for line in ["activate-installed=false", "bundle-formats=verity", "bootloader=custom"] {
             assert!(conf.lines().any(|found| found == line), "{line} is not in\n{conf}");
         }
-        assert!(conf.contains("device=/dev/steadfast/rootfs_b\ntype=raw\nbootname=B\n"));
+        for (slot, root, boot) in [("A", "rootfs_a", "boot_a"), ("B", "rootfs_b", "boot_b")] {
+            let number = u8::from(slot == "B");
+            let at = format!(
+                "[slot.rootfs.{number}]\ndevice=/dev/steadfast/{root}\ntype=raw\nbootname={slot}\n"
+            );
+            assert!(conf.contains(&at), "{at} is not in\n{conf}");
+            let at = format!(
+                "[slot.boot.{number}]\ndevice=/dev/steadfast/{boot}\ntype=raw\nparent=rootfs.{number}\n"
+            );
+            assert!(conf.contains(&at), "{at} is not in\n{conf}");
+        }
     }
 
     #[test]

@@ -56,6 +56,7 @@ pub(crate) fn pack(profile: &Profile, folder: &Path, epoch: u64, out: &Path) -> 
 mod tests {
     use super::*;
     use crate::board::tests::profile;
+    use crate::places::Scratch;
 
     #[test]
     fn a_production_image_keeps_its_notices_to_itself() {
@@ -70,15 +71,29 @@ mod tests {
 
     #[test]
     fn slot_env_names_sizes_in_hexadecimal_and_fits_u_boots_reader() {
-        let scratch = std::env::temp_dir().join(format!("slot-env-{}", std::process::id()));
-        fs::create_dir_all(&scratch).expect("the temporary folder can be made");
+        let scratch = Scratch::of_test("slot-env");
+        let folder = scratch.join("");
         fs::write(scratch.join("Image"), [0; 300]).expect("written");
         fs::write(scratch.join("initrd.zst"), [0; 16]).expect("written");
-        let env = slot_env(&scratch, "quiet").expect("both files are there");
+        let env = slot_env(&folder, "quiet").expect("both files are there");
         assert_eq!(env, "image_size=12c\ninitrd_size=10\nslot_args=quiet\n");
         fs::remove_file(scratch.join("Image")).expect("removed");
-        let error = slot_env(&scratch, "quiet").expect_err("the kernel is missing");
+        let error = slot_env(&folder, "quiet").expect_err("the kernel is missing");
         assert!(error.to_string().contains("Image"), "{error}");
-        fs::remove_dir_all(&scratch).expect("removed");
+    }
+
+    #[test]
+    fn a_boot_image_over_its_partition_is_refused() {
+        let scratch = Scratch::of_test("boot-size");
+        let (folder, out) = (scratch.join("files"), scratch.join("boot.img"));
+        fs::create_dir(&folder).expect("the folder is new");
+        fs::write(folder.join("Image"), vec![0; 3 * MIB as usize]).expect("written");
+        let mut board = profile();
+        board.disk.boot_mib = 5;
+        pack(&board, &folder, 0, &out).expect("it fits");
+        assert_eq!(fs::metadata(&out).expect("it was made").len(), 5 * MIB);
+        board.disk.boot_mib = 4;
+        let error = pack(&board, &folder, 0, &out).expect_err("it does not fit");
+        assert!(error.to_string().contains("need 5 MiB, disk.boot_mib is 4"), "{error}");
     }
 }

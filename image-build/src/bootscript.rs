@@ -158,4 +158,22 @@ mod tests {
             assert!(script.contains(marker), "the script lacks {marker}");
         }
     }
+
+    #[test]
+    fn a_stale_kernel_in_memory_is_wiped_before_another_one_is_loaded() {
+        let script = render(&profile()).expect("every name has a value");
+        assert!(script.contains("setexpr sf_magic ${kernel_addr_r} + 38\n"));
+        assert!(script.contains("sf_load_kernel 'mw.l ${sf_magic} 0; load virtio 0:${sf_part} "));
+    }
+
+    #[test]
+    fn a_new_disk_starts_the_committed_slot_a_and_knows_no_other() {
+        let mut board = profile();
+        board.boot.attempts_committed = 7;
+        let bytes = first_environment(&board).expect("mkenvimage makes it");
+        assert_eq!(bytes.len(), board.boot.copy_size as usize);
+        let text = String::from_utf8_lossy(&bytes[4..]).into_owned();
+        let wanted = "SEQ=1\0BOOT_ORDER=A\0BOOT_A_LEFT=7\0BOOT_B_LEFT=0\0REARMS=0\0\0";
+        assert!(text.starts_with(wanted), "{}", text.trim_end_matches('\0'));
+    }
 }

@@ -86,6 +86,10 @@ mod tests {
         let text = manifest("steadfast-qemu-arm64", "1.2.0");
         assert!(text.contains("compatible=steadfast-qemu-arm64\nversion=1.2.0\n"));
         assert!(text.contains("[bundle]\nformat=verity\n"));
-        assert!(text.contains("[image.rootfs]\nfilename=rootfs.img\nadaptive=block-hash-index\n"));
+        for image in ["rootfs", "boot"] {
+            let lines =
+                format!("[image.{image}]\nfilename={image}.img\nadaptive=block-hash-index\n");
+            assert!(text.contains(&lines), "{lines} is not in\n{text}");
+        }
     }
 }

@@ -136,6 +136,7 @@ impl Disk {
 mod tests {
     use super::*;
     use crate::board::tests::profile;
+    use crate::places::Scratch;
 
     #[test]
     fn the_partitions_follow_each_other_and_data_takes_the_rest() {
@@ -173,5 +174,16 @@ mod tests {
         uuids.sort_unstable();
         uuids.dedup();
         assert_eq!(uuids.len(), 7);
+    }
+
+    #[test]
+    fn half_a_sector_and_a_partition_that_is_not_there_are_refused() {
+        let scratch = Scratch::of_test("disk-put");
+        let mut disk =
+            Disk::create(&profile(), &scratch.join("disk.img")).expect("sfdisk is there");
+        disk.put("ubootenv", 0, &[1; 512]).expect("a whole sector");
+        assert!(disk.put("ubootenv", 0, &[1; 100]).is_err());
+        let error = disk.put("nosuch", 0, &[1; 512]).expect_err("it is not there");
+        assert!(error.to_string().contains("nosuch"), "{error}");
     }
 }

@@ -103,3 +103,19 @@ fn last_lines(out: &Output) -> String {
     let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
     lines[lines.len().saturating_sub(8)..].join("\n  ")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tools_speak_one_language_and_a_failure_keeps_their_last_words() {
+        let shell = |text: &str| Tool::new("sh").args(["-c", text]);
+        assert_eq!(shell("echo $LC_ALL $TZ").text().expect("it ends well"), "C.UTF-8 UTC\n");
+        let error = shell("seq 20; echo why >&2; exit 3").run().expect_err("it fails");
+        let said = error.to_string();
+        assert!(said.starts_with("sh did not succeed (exit status: 3): ") && said.contains("20"));
+        let error = Tool::new("no-such-tool").run().expect_err("it is not there");
+        assert!(error.to_string().contains("`cargo lab setup`"), "{error}");
+    }
+}

@@ -117,8 +117,12 @@ fn archive(tree: &Path, out: &Path) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::chown;
+
     use super::*;
     use crate::board::tests::profile;
+    use crate::places::Scratch;
+    use crate::verity::Verity;
 
     #[test]
     fn the_needed_libraries_are_read_from_the_dynamic_section() {
@@ -140,7 +144,8 @@ mod tests {
     /// Runs the part of `boot/init` that chooses the disk over `disks` (name and partitions); gives the links it
     /// made and what it said.
     fn chosen(name: &str, disks: &[(&str, &str)]) -> (Vec<String>, String) {
-        let folder = std::env::temp_dir().join(format!("init-{name}-{}", std::process::id()));
+        let scratch = Scratch::of_test(&format!("init-{name}"));
+        let folder = scratch.join("");
         for (disk, partitions) in disks {
             for (number, partition) in partitions.split(' ').enumerate() {
                 let at = folder.join(format!("block/{disk}/{disk}{}", number + 1));
@@ -156,7 +161,7 @@ mod tests {
         let end = init.find("\nroot=/dev/steadfast/").expect("the root is taken from the links");
         let choice = init[start..end]
             .replace("/sys/block", &folder.join("block").display().to_string())
-            .replace("/dev/", &format!("{}/dev/", folder.display()));
+            .replace("/dev/", &format!("{}/", folder.join("dev").display()));
         let script = format!(
             "say() {{ echo \"$*\"; }}; fail() {{ echo \"failed: $*\"; exit 1; }}\n\
              word() {{ echo PARTLABEL=rootfs_a; }}; sleep() {{ :; }}\n\
@@ -173,7 +178,6 @@ mod tests {
             })
             .collect();
         links.sort();
-        fs::remove_dir_all(&folder).expect("removed");
         let said = [out.stdout, out.stderr].concat();
         (links, String::from_utf8_lossy(&said).trim().to_owned())
     }
@@ -206,5 +210,84 @@ mod tests {
         let (links, said) = chosen("none", &[("sda", "data")]);
         assert!(links.is_empty());
         assert_eq!(said, "failed: there is no partition rootfs_a");
+    }
+
+    #[test]
+    fn the_root_is_opened_read_only_under_its_root_hash_and_a_changed_block_is_a_panic() {
+        let init = fs::read_to_string(places::own().join("boot/init")).expect("init is there");
+        let start = init.find("\nverity=$(word").expect("the argument is read");
+        let end = init.find("\n[ -b /dev/dm-0 ]").expect("the device is looked for");
+        let (root_hash, salt) = ("a".repeat(64), "b".repeat(64));
+        let verity = Verity { data_blocks: 7, root_hash: root_hash.clone(), salt: salt.clone() };
+        let argument = verity.argument();
+        let value =
+            argument.strip_prefix("steadfast.verity=").expect("it is a word of the kernel's");
+        let script = format!(
+            "word() {{ echo {value}; }}; fail() {{ echo \"failed: $*\"; exit 1; }}\n\
+             dmsetup() {{ cat; echo \"$*\"; }}; root=/dev/steadfast/rootfs_a\n{}\n",
+            &init[start..end]
+        );
+        let said = Tool::new("sh").args(["-c", &script]).text().expect("there is a shell");
+        let part = "/dev/steadfast/rootfs_a";
+        let table = format!("verity 1 {part} {part} 4096 4096 7 7 sha256 {root_hash} {salt}");
+        let wanted = format!("0 56 {table} 1 panic_on_corruption\ncreate --noudevsync -r root\n");
+        assert_eq!(said, wanted);
+    }
+
+    /// Packages as far as an initramfs needs them, with this machine's `ls` for dmsetup: a program whose libraries
+    /// need libraries.
+    fn packages(scratch: &Scratch) -> std::path::PathBuf {
+        let files = scratch.join("files");
+        let modules = files.join("usr/lib/modules/6");
+        let libraries = files.join("usr/lib").join(profile().arch.library_folder());
+        for folder in [&files.join("usr/bin"), &files.join("usr/sbin"), &modules, &libraries] {
+            fs::create_dir_all(folder).expect("the folder is ours");
+        }
+        fs::write(files.join("usr/bin/busybox"), "busybox").expect("the folder is ours");
+        fs::copy("/bin/ls", files.join("usr/sbin/dmsetup")).expect("every machine has it");
+        let needs = Tool::new("ldd").arg("/bin/ls").text().expect("it names its libraries");
+        for path in needs.split_whitespace().filter(|word| word.starts_with('/')) {
+            let name = path.rsplit('/').next().expect("a path has a last part");
+            fs::copy(path, libraries.join(name)).expect("it is there");
+        }
+        let names = profile().kernel.initramfs_modules;
+        let list: String = names.iter().map(|name| format!("{name}.ko:\n")).collect();
+        fs::write(modules.join("modules.dep"), list).expect("the folder is ours");
+        fs::write(modules.join("modules.builtin"), "").expect("the folder is ours");
+        for name in names {
+            fs::write(modules.join(format!("{name}.ko")), name).expect("the folder is ours");
+        }
+        files
+    }
+
+    #[test]
+    fn the_initramfs_is_whole_and_the_same_each_time() {
+        let packed = ["initramfs-1", "initramfs-2"].map(|name| {
+            let scratch = Scratch::of_test(name);
+            let (files, tree, out) =
+                (packages(&scratch), scratch.join("tree"), scratch.join("out"));
+            fs::create_dir_all(tree.join("bin")).expect("the folder is ours");
+            // Whoever is not root owns it already.
+            drop(chown(tree.join("bin"), Some(1000), Some(1000)));
+            pack(&profile(), &files, &tree, &out).expect("cpio and zstd pack it");
+            fs::read(&out).expect("it was made")
+        });
+        assert!(packed[0] == packed[1], "two of the same differ");
+        let [cpio, _] = packed.map(|bytes| {
+            Tool::new("zstd").args(["--decompress", "--stdout"]).input(bytes).run().expect("zstd")
+        });
+        let read = |args: &[&str]| {
+            Tool::new("cpio").args(args).arg("--quiet").input(cpio.clone()).text().expect("cpio")
+        };
+        let list = read(&["--list", "--verbose", "--numeric-uid-gid"]);
+        assert_eq!(list.lines().count(), list.matches(" 0        0 ").count(), "{list}");
+        // What `ls` itself does not name, but one of its libraries.
+        assert!(list.contains("libpcre2-8.so.0") && list.contains(" lib/ld-linux"), "{list}");
+        let modules = read(&["--extract", "--to-stdout", "etc/modules"]);
+        assert!(modules.starts_with("i6300esb.ko nowayout=1 heartbeat=300\n"), "{modules}");
+        assert_eq!(modules.matches("heartbeat").count(), 1, "{modules}");
+        let board = read(&["--extract", "--to-stdout", "etc/board"]);
+        let names = "ubootenv bootscript boot_a boot_b rootfs_a rootfs_b data";
+        assert_eq!(board, format!("watchdog=/dev/watchdog\npartitions='{names}'\n"));
     }
 }

@@ -185,6 +185,7 @@ fn make_authority(folder: &Path) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::places::Scratch;
 
     fn args(key: &str, cert: &str, keyring: &str) -> KeyArgs {
         KeyArgs { key: Some(key.into()), cert: Some(cert.into()), keyring: Some(keyring.into()) }
@@ -213,22 +214,21 @@ mod tests {
     }
 
     /// A keyring with one authority of this name.
-    fn keyring(folder: &Path, name: &str) -> PathBuf {
-        fs::create_dir_all(folder).expect("the temporary folder can be made");
+    fn keyring(scratch: &Scratch, name: &str) -> PathBuf {
         Tool::new("openssl")
-            .within(folder)
+            .within(&scratch.join(""))
             .args(["req", "-x509"])
             .args(CURVE)
             .args(["-subj", &format!("/O=Maker/CN={name}")])
             .args(["-keyout", "key", "-out", name])
             .run()
             .expect("the authority can be made");
-        folder.join(name)
+        scratch.join(name)
     }
 
     #[test]
     fn a_pkcs11_uri_passes_through() {
-        let scratch = std::env::temp_dir().join(format!("pkcs11-{}", std::process::id()));
+        let scratch = Scratch::of_test("pkcs11");
         let own = keyring(&scratch, "Product").display().to_string();
         let signer = Signer::choose(
             &args("pkcs11:token=a;object=k", "pkcs11:object=c", &own),
@@ -237,12 +237,11 @@ mod tests {
         .expect("the keyring is there");
         assert_eq!(signer.key, "pkcs11:token=a;object=k");
         assert_eq!(signer.kind, SignerKind::Given);
-        fs::remove_dir_all(&scratch).expect("removed");
     }
 
     #[test]
     fn a_production_image_never_trusts_a_throwaway_authority() {
-        let scratch = std::env::temp_dir().join(format!("keyring-{}", std::process::id()));
+        let scratch = Scratch::of_test("keyring");
         let product = keyring(&scratch, "Product");
         let throwaway = keyring(&scratch, AUTHORITY);
         let both = scratch.join("both");
@@ -256,6 +255,23 @@ mod tests {
         }
         let none = args("pkcs11:k", "pkcs11:c", &scratch.join("key").display().to_string());
         assert!(Signer::choose(&none, Variant::Production).is_err());
-        fs::remove_dir_all(&scratch).expect("removed");
+    }
+
+    #[test]
+    fn the_throwaway_authority_is_made_once_and_vouches_for_a_signer_that_vouches_for_nobody() {
+        let scratch = Scratch::of_test("authority");
+        let signer = throwaway(&scratch.join("ca")).expect("openssl makes it");
+        let read = |file: &str| fs::read(file).expect("it was made");
+        let made = read(&signer.certificate);
+        assert_eq!(throwaway(&scratch.join("ca")).expect("it is there"), signer);
+        assert_eq!(read(&signer.certificate), made, "it was made anew");
+        let openssl =
+            |args: &[&str]| Tool::new("openssl").args(args).arg(&signer.certificate).text();
+        let keyring = signer.keyring.display().to_string();
+        openssl(&["verify", "-CAfile", &keyring]).expect("the authority vouches for it");
+        let text = openssl(&["x509", "-noout", "-text", "-in"]).expect("it is a certificate");
+        assert!(text.contains("CA:FALSE") && !text.contains("CA:TRUE"), "{text}");
+        let nine_years = (9 * 365 * 86_400).to_string();
+        openssl(&["x509", "-checkend", &nine_years, "-noout", "-in"]).expect("it holds that long");
     }
 }

@@ -5,6 +5,8 @@ mod appliance;
 mod board;
 mod boot_partition;
 mod bootscript;
+#[cfg(test)]
+mod bootscript_tests;
 mod bundle;
 #[cfg(test)]
 mod data_tests;

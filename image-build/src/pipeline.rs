@@ -175,6 +175,18 @@ fn describe_modules(files: &Path) -> Result<()> {
     Ok(())
 }
 
+/// The folders of files that not every image gets, each with the unit that uses them.
+fn extras(profile: &Profile, variant: Variant) -> Vec<(&'static str, &'static str)> {
+    let mut extras = Vec::new();
+    if profile.network.is_some() {
+        extras.push(("rootfs-fixed-address", "fixed-address.service"));
+    }
+    if variant == Variant::Development {
+        extras.push(("rootfs-dev", "steadfast-shell.service"));
+    }
+    extras
+}
+
 fn write_json(path: &Path, content: &impl Serialize) -> Result<()> {
     let text = serde_json::to_string_pretty(content)?;
     fs::write(path, format!("{text}\n")).with_context(|| format!("{} was not made", path.display()))
@@ -198,19 +210,15 @@ impl Job<'_> {
         root.overlay(&own.join("rootfs"), &values)?;
         root.settle(self.epoch)?;
         root.busybox_links(&self.appliance.packages.busybox_links)?;
-        let mut more = Vec::new();
-        if self.profile.network.is_some() {
-            root.overlay(&own.join("rootfs-fixed-address"), &values)?;
-            more.push("fixed-address.service");
-        }
-        if self.order.variant == Variant::Development {
-            root.overlay(&own.join("rootfs-dev"), &values)?;
-            more.push("steadfast-shell.service");
+        let extras = extras(&self.profile, self.order.variant);
+        for (folder, _) in &extras {
+            root.overlay(&own.join(folder), &values)?;
         }
         self.identity(&root)?;
         root.write("usr/bin/steadfast", fs::read(agent)?)?;
         root.make_executable("usr/bin/steadfast")?;
-        root.units(&self.appliance.units, &more)?;
+        let started: Vec<&str> = extras.into_iter().map(|(_, unit)| unit).collect();
+        root.units(&self.appliance.units, &started)?;
         let modules = Modules::below(&kernel_files.join("usr"))?;
         modules.install(&self.profile.kernel.modules, root.path())?;
         let load = self.profile.kernel.load.join("\n");
@@ -328,14 +336,5 @@ impl Job<'_> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_version_begins_with_a_digit_and_fits_a_file_name() {
-        assert!(is_version("1.2.0-rc1+build~5"));
-        for wrong in ["", "v1", "../1", "1/2", "1 2"] {
-            assert!(!is_version(wrong), "{wrong:?} was accepted");
-        }
-    }
-}
+#[path = "pipeline_tests.rs"]
+pub(crate) mod tests;

@@ -69,6 +69,14 @@ impl Scratch {
         Ok(Self(path))
     }
 
+    /// A new, empty folder for the test `name`.
+    #[cfg(test)]
+    pub(crate) fn of_test(name: &str) -> Self {
+        let path = env::temp_dir().join(format!("image-{name}-{}", std::process::id()));
+        fs::create_dir_all(&path).expect("the temporary folder can be made");
+        Self(path)
+    }
+
     pub(crate) fn join(&self, name: &str) -> PathBuf {
         self.0.join(name)
     }

@@ -275,10 +275,11 @@ fn newest(folder: &Path) -> Result<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::places::Scratch;
 
     #[test]
     fn the_modes_of_an_overlay_do_not_depend_on_the_builder() {
-        let scratch = std::env::temp_dir().join(format!("modes-{}", std::process::id()));
+        let scratch = Scratch::of_test("modes");
         let (from, to) = (scratch.join("from"), scratch.join("to"));
         fs::create_dir_all(&from).expect("the temporary folder can be made");
         for (name, bits) in [("private", 0o600), ("open", 0o666), ("program", 0o700)] {
@@ -290,6 +291,101 @@ mod tests {
             fs::metadata(to.join(name)).expect("it was copied").permissions().mode() & 0o7777
         };
         assert_eq!([bits("private"), bits("open"), bits("program")], [0o644, 0o644, 0o755]);
-        fs::remove_dir_all(&scratch).expect("removed");
+    }
+
+    /// A root with what the packages bring that the tests look at.
+    fn unpacked(scratch: &Scratch) -> Root {
+        let root = Root::at(scratch.join("root"));
+        let mozilla = "usr/share/ca-certificates/mozilla";
+        for (path, text) in [
+            ("usr/share/base-passwd/passwd.master", "root:*:0:0:root:/root:/bin/bash\n"),
+            ("usr/share/base-passwd/group.master", "root:*:0:\n"),
+            ("usr/lib/sysusers.d/some.conf", "u! locked 300 \"A locked one\"\n"),
+            (NAME_SERVICES, "passwd: files\n"),
+            (&format!("{mozilla}/b.crt"), "second\n"),
+            (&format!("{mozilla}/a.crt"), "first\n"),
+            (&format!("{mozilla}/c.crt"), "third\n"),
+        ] {
+            root.write(path, text).expect("the folder is ours");
+        }
+        root
+    }
+
+    #[test]
+    fn nobody_has_a_password_and_only_root_reads_where_one_would_stand() {
+        let scratch = Scratch::of_test("settle");
+        let root = unpacked(&scratch);
+        root.settle(86_400).expect("systemd-sysusers is there");
+        let shadow = root.read("etc/shadow").expect("it was made");
+        assert_eq!(shadow, "root:!*:::::::\nlocked:!*:::::::\n");
+        let mode = fs::metadata(root.path().join("etc/shadow")).expect("it was made").permissions();
+        assert_eq!(mode.mode() & 0o777, 0o600);
+        // Empty and not absent, or the first boot would be one that asks.
+        assert_eq!(root.read("etc/machine-id").expect("it was made"), "");
+        let certificates = root.read("etc/ssl/certs/ca-certificates.crt").expect("it was made");
+        assert_eq!(certificates, "first\nsecond\nthird\n");
+    }
+
+    #[test]
+    fn a_write_never_follows_a_link_of_the_packages() {
+        let scratch = Scratch::of_test("links");
+        let (root, outside) = (Root::at(scratch.join("root")), scratch.join("outside"));
+        fs::write(&outside, "the builder's own").expect("the folder is ours");
+        let aim = outside.to_str().expect("a temporary folder's name is text");
+        root.link(aim, "etc/os-release").expect("the folder is ours");
+        root.write("etc/os-release", "the image's").expect("the folder is ours");
+        assert_eq!(fs::read_to_string(&outside).expect("it is there"), "the builder's own");
+        assert_eq!(root.read("etc/os-release").expect("it was made"), "the image's");
+    }
+
+    #[test]
+    fn our_templates_are_filled_and_files_of_others_are_copied_as_they_are() {
+        let scratch = Scratch::of_test("overlay");
+        let (from, root) = (Root::at(scratch.join("from")), Root::at(scratch.join("root")));
+        from.write("etc/board.in", "{{slot}}").expect("the folder is ours");
+        from.link("../run", "var/run").expect("the folder is ours");
+        root.overlay(from.path(), &Values::default().with("slot", "A")).expect("it is filled");
+        assert_eq!(root.read("etc/board").expect("without its ending"), "A");
+        root.copy_over(from.path()).expect("it is copied");
+        assert_eq!(root.read("etc/board.in").expect("with its ending"), "{{slot}}");
+        let link = fs::read_link(root.path().join("var/run")).expect("a link stays one");
+        assert_eq!(link, Path::new("../run"));
+        let error = root.overlay(from.path(), &Values::default()).expect_err("it has no value");
+        assert_eq!(error.to_string(), "in etc/board.in");
+        let error = root.copy_over(&scratch.join("nosuch")).expect_err("it is not there");
+        assert!(error.to_string().contains("nosuch"), "{error}");
+    }
+
+    #[test]
+    fn only_the_generators_and_tools_that_were_asked_for_run() {
+        let scratch = Scratch::of_test("units");
+        let root = Root::at(scratch.join("root"));
+        let generators = "usr/lib/systemd/system-generators";
+        for path in ["kept", "other"].map(|name| format!("{generators}/{name}")) {
+            root.write(&path, "").expect("the folder is ours");
+        }
+        root.write("usr/bin/ip", "the real one").expect("the folder is ours");
+        let aim = |path: &str| fs::read_link(root.path().join(path)).ok();
+        root.mask_others(generators, "etc/generators", &["kept".to_owned()]).expect("it is ours");
+        assert_eq!(aim("etc/generators/other").as_deref(), Some(Path::new("/dev/null")));
+        assert_eq!(aim("etc/generators/kept"), None);
+        root.busybox_links(&["ip".into(), "vi".into()]).expect("the folder is ours");
+        assert_eq!(aim("usr/bin/vi").as_deref(), Some(Path::new("busybox")));
+        assert_eq!(root.read("usr/bin/ip").expect("it is there"), "the real one");
+    }
+
+    #[test]
+    fn everything_is_dated_by_the_newest_file_of_the_packages() {
+        let scratch = Scratch::of_test("newest");
+        let root = Root::at(scratch.join("root"));
+        for (name, date) in [("a", 1000), ("b", 3000), ("c", 2000)] {
+            root.write(&format!("usr/{name}"), "").expect("the folder is ours");
+            let at = root.path().join("usr").join(name);
+            let date = format!("--date=@{date}");
+            Tool::new("touch").arg(date).arg(at).run().expect("it is ours");
+        }
+        assert_eq!(root.newest().expect("there are files"), 3000);
+        let files = files_below(root.path()).expect("there are files");
+        assert!(files.is_sorted() && files.len() == 3, "{files:?}");
     }
 }

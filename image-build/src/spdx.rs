@@ -112,10 +112,10 @@ fn utc(epoch: u64) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
-    fn package(name: &str, version: &str) -> Package {
+    pub(crate) fn package(name: &str, version: &str) -> Package {
         Package {
             name: name.into(),
             version: version.into(),
@@ -149,10 +149,41 @@ mod tests {
     }
 
     #[test]
+    fn the_release_and_every_package_carry_what_they_are_checked_and_traced_by() {
+        let mut package = package("libc6", "2.41-12");
+        (package.source, package.sha256) = ("glibc".into(), "cd".into());
+        let subject = Subject { epoch: 951_782_400, ..subject() };
+        let document = document(&subject, &[package]);
+        let (release, libc) = (&document["packages"][0], &document["packages"][1]);
+        assert_eq!(release["checksums"], json!([{"algorithm": "SHA256", "checksumValue": "ab"}]));
+        assert_eq!(libc["checksums"], json!([{"algorithm": "SHA256", "checksumValue": "cd"}]));
+        assert_eq!(libc["sourceInfo"], "built from the Debian source package glibc");
+        assert_eq!(document["creationInfo"]["created"], "2000-02-29T00:00:00Z");
+    }
+
+    #[test]
+    fn one_package_for_two_processors_has_two_identifiers() {
+        let (first, mut second) = (package("libc6", "2.41"), package("libc6", "2.41"));
+        second.arch = "armhf".into();
+        assert_ne!(identifier(&first), identifier(&second));
+    }
+
+    #[test]
+    fn two_roots_under_one_version_are_two_documents() {
+        let other = Subject { root_sha256: "cd", ..subject() };
+        let namespace =
+            |subject: &Subject<'_>| document(subject, &[])["documentNamespace"].to_string();
+        assert_ne!(namespace(&subject()), namespace(&other));
+        assert!(namespace(&other).starts_with("\"urn:uuid:"));
+    }
+
+    #[test]
     fn times_are_civil_dates() {
         assert_eq!(utc(0), "1970-01-01T00:00:00Z");
         assert_eq!(utc(951_782_400), "2000-02-29T00:00:00Z");
         assert_eq!(utc(1_767_225_599), "2025-12-31T23:59:59Z");
+        // 2100 is no leap year.
+        assert_eq!(utc(4_107_542_400), "2100-03-01T00:00:00Z");
     }
 
     #[test]

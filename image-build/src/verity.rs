@@ -118,8 +118,11 @@ pub(crate) fn check_size(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::chown;
+    use std::path::PathBuf;
+
     use crate::board::tests::profile;
-    use crate::places;
+    use crate::places::{self, Scratch};
 
     #[test]
     fn the_argument_is_what_the_initramfs_reads() {
@@ -148,5 +151,71 @@ mod tests {
         packing.compression = Compression::Lz4;
         assert!(check_size(&profile, over, over, packing).is_ok());
         assert!(check_size(&profile, over, (256 << 20) + 1, packing).is_err());
+    }
+
+    /// A folder with files of another owner, of this moment.
+    fn tree(scratch: &Scratch) -> PathBuf {
+        let root = scratch.join("root");
+        fs::create_dir_all(root.join("etc")).expect("the folder is ours");
+        for name in ["etc/hostname", "zeros", "readme"] {
+            fs::write(root.join(name), name.repeat(3000)).expect("the folder is ours");
+            // Whoever is not root owns them already.
+            drop(chown(root.join(name), Some(1000), Some(1000)));
+        }
+        root
+    }
+
+    #[test]
+    fn the_same_files_give_the_same_image_at_any_time_and_belong_to_root() {
+        let packing = Packing { compression: Compression::Zstd, level: 9, epoch: 86_400 };
+        let images = ["squashfs-1", "squashfs-2"].map(|name| {
+            let scratch = Scratch::of_test(name);
+            let (root, image) = (tree(&scratch), scratch.join("image"));
+            let date = if name.ends_with('1') { "--date=@1000" } else { "--date=@2000" };
+            Tool::new("touch").arg(date).arg(root.join("zeros")).run().expect("it is ours");
+            pack(&root, &image, packing).expect("mksquashfs packs it");
+            let made = Tool::new("unsquashfs").arg("-stat").arg(&image).text();
+            let made = made.expect("it is a squashfs");
+            assert!(made.contains("time Fri Jan  2 00:00:00 1970"), "{made}");
+            let list = Tool::new("unsquashfs").args(["-lln", "-UTC"]).arg(&image).text();
+            (fs::read(&image).expect("it was made"), list.expect("it is a squashfs"))
+        });
+        let list = &images[0].1;
+        assert_eq!(
+            list.matches(" 0/0 ").count(),
+            list.matches("1970-01-02 00:00").count(),
+            "{list}"
+        );
+        assert!(list.matches(" 0/0 ").count() >= 5 && !list.contains("1000"), "{list}");
+        assert!(images[0].0 == images[1].0, "two packings of the same files differ");
+    }
+
+    #[test]
+    fn the_hash_tree_guards_every_block_under_the_root_hash_alone() {
+        let scratch = Scratch::of_test("verity");
+        let image = scratch.join("image");
+        // Not a whole number of blocks: the rest is padded, and nothing is cut off.
+        let content: Vec<u8> = (0..3 * BLOCK + 100).map(|at| (at % 251) as u8).collect();
+        fs::write(&image, &content).expect("the folder is ours");
+        let verity = append_hash_tree(&image).expect("veritysetup appends it");
+        assert_eq!(verity.data_blocks, 4);
+        let whole = fs::read(&image).expect("it is there");
+        assert_eq!(whole[..content.len()], content);
+        let hashes = format!("--hash-offset={}", 4 * BLOCK);
+        let holds = |root_hash: &str| {
+            let tool =
+                Tool::new("veritysetup").args(["verify", "--no-superblock", "--hash=sha256"]);
+            let tool = tool.args(["--data-blocks=4", &hashes, &format!("--salt={}", verity.salt)]);
+            tool.arg(&image).arg(&image).arg(root_hash).run().is_ok()
+        };
+        assert!(holds(&verity.root_hash) && !holds(&"0".repeat(64)));
+        for at in [0, 3 * BLOCK as usize + 50] {
+            let mut damaged = whole.clone();
+            damaged[at] ^= 1;
+            fs::write(&image, damaged).expect("it is ours");
+            assert!(!holds(&verity.root_hash), "a changed byte at {at} passes");
+        }
+        fs::write(&image, &content).expect("it is ours");
+        assert_eq!(append_hash_tree(&image).expect("again"), verity, "the same content");
     }
 }
