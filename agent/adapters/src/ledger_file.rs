@@ -37,6 +37,18 @@ pub enum Kept {
     Memory,
 }
 
+/// What came of trying to leave memory for the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Recovered {
+    /// Nothing: it is on the disk already, or the disk cannot be used yet.
+    Unchanged,
+    /// It is on the disk, with what was kept in memory.
+    OnDisk,
+    /// The disk knows more than this agent, which could not read it at its start: only an agent that
+    /// starts anew can go on from there.
+    DiskIsAhead,
+}
+
 /// The ledger of this node.
 #[derive(Debug)]
 pub struct LedgerFile {
@@ -104,33 +116,51 @@ impl LedgerFile {
         Ok((ledger, found.last))
     }
 
-    /// Appends what was kept in memory and is newer, and forgets it there.
+    /// Appends what was kept in memory and is newer, and forgets it there. What is older was written
+    /// by an agent that could not read the disk: it is not the node's history, and is told as damage.
     fn carry_over(&mut self, last: &mut Option<Last>) -> io::Result<()> {
         let path = self.memory.join("ledger");
         let Ok(bytes) = fs::read(&path) else { return Ok(()) };
+        let mut dropped = 0;
         for frame in ledger::frames(&bytes) {
             let Some(entry) = frame.entry else { continue };
             if last.as_ref().is_none_or(|last| last.entry.sequence < entry.sequence) {
                 self.try_append(frame.bytes)?;
                 *last = Some(Last { entry, head: sha256(frame.bytes) });
+            } else {
+                dropped += 1;
             }
+        }
+        if dropped > 0 {
+            self.damage =
+                Some(format!("{dropped} entries that were kept in memory do not follow it"));
         }
         fs::remove_file(path)
     }
 
     /// Tries to leave memory for the folder again, if that is where the ledger is.
-    pub fn recover(&mut self) {
+    pub fn recover(&mut self) -> Recovered {
         if self.kept == Kept::Data {
-            return;
+            return Recovered::Unchanged;
         }
         // Its own lock must not keep it out of carrying itself over.
         let (folder, memory) = (self.folder_wanted.clone(), self.memory.clone());
-        if let Ok((mut ledger, mut last)) = LedgerFile::open_in(&folder, &memory, Kept::Data)
-            && ledger.carry_over(&mut last).is_ok()
+        let Ok((mut ledger, mut last)) = LedgerFile::open_in(&folder, &memory, Kept::Data) else {
+            return Recovered::Unchanged;
+        };
+        let bytes = fs::read(memory.join("ledger")).unwrap_or_default();
+        let first = ledger::frames(&bytes).find_map(|frame| frame.entry);
+        let first = first.map(|entry| entry.sequence);
+        if last.as_ref().is_some_and(|last| first.is_none_or(|first| first <= last.entry.sequence))
         {
-            tracing::info!(folder = %folder.display(), "the ledger is back on its disk");
-            *self = ledger;
+            return Recovered::DiskIsAhead;
         }
+        if ledger.carry_over(&mut last).is_err() {
+            return Recovered::Unchanged;
+        }
+        tracing::info!(folder = %folder.display(), "the ledger is back on its disk");
+        *self = ledger;
+        Recovered::OnDisk
     }
 
     /// Appends one frame and syncs it. When the disk fails, the ledger goes on in memory.

@@ -160,10 +160,14 @@ fn inspected(info: BundleInfo) -> Result<Inspected, Failure> {
         let images = info.images.iter().filter(|image| image.slot_class == class);
         images.filter_map(|image| image.size).max()
     };
-    let root = size("rootfs");
-    let root = root.ok_or_else(|| damaged("the manifest names no image for the root slot"))?;
-    // A bundle may leave the boot partition as it is.
-    let sizes = Sizes { boot: size("bootfs").unwrap_or(0), root };
+    // The boot partition names the hash of its root, so one without the other never boots.
+    let none = |class: &str| {
+        let evidence = format_args!("the manifest names no {class} image and its size");
+        Failure::new(Cause::Damaged, evidence)
+    };
+    let boot = size("boot").ok_or_else(|| none("boot"))?;
+    let root = size("rootfs").ok_or_else(|| none("rootfs"))?;
+    let sizes = Sizes { boot, root };
     let digest = Digest(*info.manifest_hash.as_bytes());
     Ok(Inspected { bundle: Bundle { version, digest }, compatible, sizes })
 }
@@ -198,6 +202,42 @@ mod tests {
         let error = Error::Bundle(BundleFailure::read("http://10.0.2.2/x.raucb", text.clone()));
         let failure = failure(&error);
         assert_eq!((failure.cause, failure.evidence.as_str()), (Cause::Network, text.as_str()));
+    }
+
+    fn bundle(images: &[(&str, Option<u64>)]) -> BundleInfo {
+        let images = images.iter().map(|(class, size)| rauc_bindings::Image {
+            slot_class: (*class).to_owned(),
+            size: *size,
+            ..rauc_bindings::Image::default()
+        });
+        BundleInfo {
+            compatible: "board".to_owned(),
+            version: Some("2".to_owned()),
+            description: None,
+            build: None,
+            manifest_hash: [2; 32].into(),
+            format: "verity".to_owned(),
+            images: images.collect(),
+        }
+    }
+
+    #[test]
+    fn both_images_of_a_bundle_are_measured() {
+        // The classes of image-build's system.conf.
+        let found = inspected(bundle(&[("rootfs", Some(60)), ("boot", Some(7))])).expect("whole");
+        assert_eq!(found.sizes, Sizes { boot: 7, root: 60 });
+    }
+
+    #[test]
+    fn a_bundle_without_a_root_or_a_boot_image_is_damaged() {
+        let rootless = bundle(&[("boot", Some(7))]);
+        let unmeasured = bundle(&[("rootfs", Some(60)), ("boot", None)]);
+        let bootless = bundle(&[("rootfs", Some(60))]);
+        for (bundle, class) in [(rootless, "rootfs"), (unmeasured, "boot"), (bootless, "boot")] {
+            let failure = inspected(bundle).expect_err("it never boots");
+            assert_eq!(failure.cause, Cause::Damaged);
+            assert!(failure.evidence.contains(class), "{}", failure.evidence);
+        }
     }
 
     #[test]

@@ -101,7 +101,10 @@ fn whole(bytes: &[u8]) -> Option<&[u8]> {
 /// What a whole frame says, if this version knows its format.
 fn understood(frame: &[u8]) -> Option<Entry> {
     match frame[2] {
-        FORMAT => postcard::from_bytes(&frame[HEAD..frame.len() - TAIL]).ok(),
+        FORMAT => {
+            let read = postcard::take_from_bytes(&frame[HEAD..frame.len() - TAIL]).ok();
+            read.and_then(|(entry, rest): (Entry, &[u8])| rest.is_empty().then_some(entry))
+        }
         _ => None,
     }
 }

@@ -69,6 +69,8 @@ impl Machine {
             return Ok(Turn { order: None, saved: None, proof: TurnCompleted::new() });
         }
         let sequence = self.sequence + 1;
+        // What is in work already is not ordered a second time.
+        let moved = started || next.update != self.node.update;
         let entry = Entry { sequence, previous: self.head, at, event, next };
         let mut buffer = [0; ledger::MAX_FRAME];
         let frame = ledger::encode(&entry, &mut buffer).expect("MAX_FRAME holds every entry");
@@ -76,7 +78,7 @@ impl Machine {
         self.head = (self.hash)(frame);
         self.sequence = sequence;
         self.node = entry.next;
-        let order = self.node.update.action();
+        let order = self.node.update.action().filter(|_| moved);
         Ok(Turn { order, saved: Some(sequence), proof: TurnCompleted::new() })
     }
 }

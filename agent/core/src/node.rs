@@ -205,6 +205,7 @@ impl Node {
     pub fn admits_cancel(&self) -> Result<(), Refusal> {
         match &self.update {
             Update::Ready { .. } => Ok(()),
+            _ if self.pending != Pending::Nothing => Ok(()),
             Update::Idle | Update::Settling { .. } => Err(Refusal::NothingToCancel),
             busy => Err(Refusal::Busy(busy.name())),
         }

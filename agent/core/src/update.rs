@@ -11,7 +11,7 @@
 //! cut costs nothing: the saved state is read and its order given again.
 
 use crate::cause::Failure;
-use crate::event::{Action, Offer};
+use crate::event::{Action, At, Offer};
 use crate::names::{Bundle, Slot, Trial, VerifiedBundle};
 use serde::{Deserialize, Serialize};
 
@@ -30,7 +30,7 @@ pub enum Update {
     /// Installed; waiting for the window.
     Ready { trial: Trial },
     /// Telling the boot store to try the slot next.
-    Activating { trial: Trial },
+    Activating { trial: Trial, at: At },
     /// Restarting into the slot.
     Rebooting { trial: Trial },
     /// Running the new system; its health is undecided.
@@ -54,7 +54,7 @@ impl Update {
             U::Fetching { offer, attempt, .. } => A::Fetch { offer, attempt },
             U::Verifying { offer, .. } => A::Verify(offer),
             U::Installing { offer, bundle, target, .. } => A::Install { offer, bundle, target },
-            U::Activating { trial } => A::Activate(trial.slot),
+            U::Activating { trial, .. } => A::Activate(trial.slot),
             U::Rebooting { .. } | U::Returning { .. } => A::Reboot,
             U::Probation { .. } | U::Settling { .. } => A::Judge,
             U::Committing { trial, .. } => A::Commit(trial.slot),
@@ -94,7 +94,7 @@ impl Update {
             }
             Update::Installing { bundle, .. } => Some(&bundle.bundle().version),
             Update::Ready { trial }
-            | Update::Activating { trial }
+            | Update::Activating { trial, .. }
             | Update::Rebooting { trial }
             | Update::Probation { trial, .. }
             | Update::Settling { trial }

@@ -42,15 +42,20 @@ impl Window {
 pub struct Clock {
     /// What it shows, in seconds since 1970-01-01 UTC.
     pub unix_s: u64,
-    /// When the image that runs was made. Without a battery or a network a node starts before that:
-    /// in 1970, or when its systemd was built (systemd(1), "Clock epoch").
+    /// How long the kernel has run, in seconds.
+    pub up_s: u64,
+    /// The newest file of the image that runs, in seconds since 1970. Without a battery or a network a
+    /// node starts no later than that: in 1970, or when its systemd was built (systemd(1), "Clock
+    /// epoch").
     pub image_unix_s: u64,
 }
 
 impl Clock {
-    /// Whether somebody set it: it is past the making of the image.
+    /// Whether somebody set it: by it, the kernel started more than a day after the image's newest
+    /// file. A clock that is set while the node runs moves that start, too.
     pub fn is_set(self) -> bool {
-        self.unix_s > self.image_unix_s
+        let started = self.unix_s.saturating_sub(self.up_s);
+        started > self.image_unix_s + u64::from(DAY) * 60
     }
 }
 
@@ -70,7 +75,7 @@ mod tests {
         let day = 20_000 * 24 * 60 * 60;
         let at = |hours: u64, minutes: u64| {
             let unix_s = day + (hours * 60 + minutes) * 60;
-            window.is_open(Clock { unix_s, image_unix_s: day - 1 })
+            window.is_open(Clock { unix_s, up_s: 60, image_unix_s: 0 })
         };
         assert_eq!(
             [at(22, 29), at(22, 30), at(0, 0), at(3, 59), at(4, 0)],
@@ -81,8 +86,12 @@ mod tests {
     #[test]
     fn by_a_clock_that_was_not_set_no_window_is_open() {
         let always = Window::parse("00:00-00:00").expect("valid");
-        let open = |unix_s| always.is_open(Clock { unix_s, image_unix_s: 1_700_000_000 });
-        assert_eq!([open(0), open(1_700_000_000), open(1_700_000_001)], [false, false, true]);
+        let image_unix_s = 1_700_000_000;
+        let open = |unix_s, up_s| always.is_open(Clock { unix_s, up_s, image_unix_s });
+        let next_day = image_unix_s + 24 * 60 * 60;
+        assert_eq!([open(0, 0), open(next_day, 0), open(next_day + 1, 0)], [false, false, true]);
+        let year = 365 * 24 * 60 * 60;
+        assert!(!open(image_unix_s + year, year), "it ran for a year and was never set");
     }
 
     #[test]

@@ -67,6 +67,44 @@ fn an_update_that_waits_for_its_window_can_be_taken_back() {
 }
 
 #[test]
+fn an_update_that_waits_for_the_node_to_settle_can_be_taken_back() {
+    let node = after(resting(), offered(At::Window));
+    let node = after(node, [Event::Installed(Ok(())), booted(2)]);
+    for events in [&[][..], &[Event::Committed(Ok(()))]] {
+        let node = after(node.clone(), events.to_vec());
+        let state = node.update.clone();
+        assert!(node.admits_cancel().is_ok(), "{state:?}");
+        let node = after(node, [Event::CancelAsked]);
+        assert_eq!(end(&node), (Outcome::Cancelled, Some(&version("2")), Cause::Operator));
+        assert_eq!(node.update, state, "the running system goes on settling");
+        let events = [Event::Committed(Ok(())), Event::Judged(Verdict::Healthy)];
+        assert_eq!(after(node, events).update, Update::Idle);
+    }
+}
+
+#[test]
+fn a_cut_while_it_is_activated_does_not_open_the_window() {
+    let node = after(resting(), offered(At::Window));
+    let node = after(node, [Event::Installed(Ok(())), Event::WindowOpened]);
+    assert!(matches!(node.update, Update::Activating { .. }));
+    let healthy = Event::Judged(Verdict::Healthy);
+    let node = after(node, [booted(2), Event::Committed(Ok(())), healthy]);
+    assert!(matches!(node.update, Update::Ready { .. }), "{:?}", node.update);
+}
+
+#[test]
+fn what_had_begun_ends_as_failed_when_its_source_holds_another_bundle() {
+    let node = after(resting(), offered(At::Now));
+    let healthy = Event::Judged(Verdict::Healthy);
+    let node = after(node, [booted(2), Event::Committed(Ok(())), healthy, Event::Fetched(Ok(()))]);
+    let bundle = Bundle { version: version("3"), digest: Digest([3; 32]) };
+    let compatible = "another".try_into().expect("short");
+    let found = Inspected { bundle, compatible, sizes: Sizes::default() };
+    let node = after(node, [Event::Verified(Ok(found))]);
+    assert_eq!(end(&node), (Outcome::Failed, Some(&version("2")), Cause::Source));
+}
+
+#[test]
 fn an_update_under_way_cannot_be_taken_back() {
     let node = after(resting(), offered(At::Now));
     assert!(node.admits_cancel().is_err());

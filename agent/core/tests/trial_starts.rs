@@ -1,7 +1,8 @@
 //! What a start of the agent means to a trial that is not judged yet.
 
 use steadfast_core::{
-    Boot, Cause, Digest, Event, Node, OtherSlot, Policy, Sizes, Slot, Trial, Update, Version, Why,
+    Boot, Cause, Digest, Event, Failure, Node, OtherSlot, Policy, Sizes, Slot, Trial, Update,
+    Version, Why,
 };
 
 fn policy() -> Policy {
@@ -38,6 +39,21 @@ fn a_trial_bears_no_more_restarts_than_the_policy_says() {
     }
     let Update::Condemning { failure, .. } = power_on(node, 3).update else { panic!("too often") };
     assert_eq!(failure.cause, Cause::Power);
+}
+
+#[test]
+fn an_agent_that_ended_once_before_a_power_cut_is_a_restart_and_a_panic_is_not() {
+    let start = |cause: Cause| {
+        let node = on_trial(|trial| Update::Probation { trial, restarts: 0 });
+        let version = Version::new("2").expect("a version");
+        let evidence = Some(Failure::new(cause, format_args!("seen")));
+        let boot =
+            Boot { slot: Slot::B, version, id: [9; 16], other: OtherSlot::Untried, evidence };
+        node.next(Event::Booted(boot), &policy()).update
+    };
+    let ended = start(Cause::AgentCrashed);
+    assert!(matches!(ended, Update::Probation { restarts: 1, .. }), "{ended:?}");
+    assert!(matches!(start(Cause::Panic), Update::Condemning { .. }));
 }
 
 #[test]

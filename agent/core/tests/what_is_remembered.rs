@@ -242,7 +242,7 @@ fn an_update_that_a_boot_cut_off_goes_on_when_the_node_has_settled() {
     assert_eq!(node.update.name(), "fetching", "a bundle may be gone after a boot");
     let ready = Update::Ready { trial: trial(Why::Update) };
     assert_eq!(settled_again(at_home(ready.clone())).update, ready, "it waits for its window");
-    let activating = Update::Activating { trial: trial(Why::Update) };
+    let activating = Update::Activating { trial: trial(Why::Update), at: At::Now };
     assert_eq!(settled_again(at_home(activating.clone())).update, activating);
 }
 

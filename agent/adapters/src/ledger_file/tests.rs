@@ -98,11 +98,35 @@ fn a_disk_that_works_again_takes_the_ledger_back() {
     let head = append(&mut ledger, 1, Digest::ZERO);
     ledger.file = File::options().read(true).write(true).open("/dev/full").expect("there");
     let head = append(&mut ledger, 2, head);
-    ledger.recover();
+    assert_eq!(ledger.recover(), Recovered::OnDisk);
     append(&mut ledger, 3, head);
     assert_eq!((ledger.kept(), ledger.entries(), ledger.damage()), (Kept::Data, 3, None));
     drop(ledger);
     assert_eq!(open(folder.path()).0.broken_at(), None);
+}
+
+#[test]
+fn a_disk_that_knows_more_than_the_agent_is_not_written_on() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (data, away) = (folder.path().join("data"), folder.path().join("away"));
+    let (mut ledger, _) = open(folder.path());
+    let head = append(&mut ledger, 1, Digest::ZERO);
+    let head = append(&mut ledger, 2, head);
+    drop(ledger);
+    // The disk comes late: an agent starts without it, from nothing.
+    fs::rename(&data, &away).expect("renamed");
+    fs::write(&data, "no folder").expect("writable");
+    let (mut ledger, last) = open(folder.path());
+    assert_eq!((last, ledger.kept()), (None, Kept::Memory));
+    append(&mut ledger, 1, Digest::ZERO);
+    assert_eq!(ledger.recover(), Recovered::Unchanged);
+    fs::remove_file(&data).and_then(|()| fs::rename(&away, &data)).expect("renamed");
+    assert_eq!((ledger.recover(), ledger.kept()), (Recovered::DiskIsAhead, Kept::Memory));
+    drop(ledger);
+    // The agent that starts then goes on from the disk, and says what it dropped.
+    let (ledger, last) = open(folder.path());
+    assert_eq!((last.map(|last| last.head), ledger.kept()), (Some(head), Kept::Data));
+    assert!(ledger.damage().is_some_and(|damage| damage.contains("1 entries")));
 }
 
 #[test]

@@ -72,7 +72,7 @@ impl Node {
                 self.pending = Pending::Offer(offer, Some(bundle.0));
                 self.settling(boot.evidence)
             }
-            U::Ready { trial } | U::Activating { trial } | U::Rebooting { trial }
+            U::Ready { trial } | U::Activating { trial, .. } | U::Rebooting { trial }
                 if trial.slot == boot.slot =>
             {
                 self.on_trial(trial)
@@ -81,8 +81,8 @@ impl Node {
                 self.pending = Pending::Ready(trial, At::Window);
                 self.settling(boot.evidence)
             }
-            U::Activating { trial } if boot.other != OtherSlot::Tried => {
-                self.pending = Pending::Ready(trial, At::Now);
+            U::Activating { trial, at } if boot.other != OtherSlot::Tried => {
+                self.pending = Pending::Ready(trial, at);
                 self.settling(boot.evidence)
             }
             U::Probation { trial, restarts } if trial.slot == boot.slot => {
@@ -91,7 +91,7 @@ impl Node {
             U::Committing { trial, attempt } if trial.slot == boot.slot => {
                 self.to(U::Probation { trial, restarts: attempt })
             }
-            U::Activating { trial } | U::Rebooting { trial } => {
+            U::Activating { trial, .. } | U::Rebooting { trial } => {
                 let failure = boot.evidence.unwrap_or_else(|| never_started(boot.other));
                 self.to(U::Condemning { trial, failure })
             }
@@ -149,11 +149,13 @@ impl Node {
         evidence: Option<Failure>,
         policy: &Policy,
     ) -> Node {
+        // An agent that ended, and power that went, are restarts; a panic or a reset is a verdict.
+        let borne = evidence.as_ref().is_none_or(|it| it.cause == Cause::AgentCrashed);
         let failure = match evidence {
-            Some(failure) => failure,
-            None if restarts < policy.restarts => {
+            _ if borne && restarts < policy.restarts => {
                 return self.to(Update::Probation { trial, restarts: restarts + 1 });
             }
+            Some(failure) => failure,
             None => Failure::new(Cause::Power, format_args!("{} restarts", restarts + 1)),
         };
         self.to(Update::Condemning { trial, failure })

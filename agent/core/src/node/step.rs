@@ -21,8 +21,8 @@ impl Node {
             (U::Fetching { offer, attempt, begun }, E::Fetched(Ok(()))) => {
                 self.to(U::Verifying { offer, attempt, begun })
             }
-            (U::Verifying { offer, attempt, .. }, E::Verified(Ok(found))) => {
-                self.verified(offer, attempt, found, policy)
+            (U::Verifying { offer, attempt, begun }, E::Verified(Ok(found))) => {
+                self.verified(Wanted { offer, attempt, begun }, found, policy)
             }
             (U::Fetching { offer, attempt, begun }, E::Fetched(Err(failure)))
             | (U::Verifying { offer, attempt, begun }, E::Verified(Err(failure))) => {
@@ -44,15 +44,19 @@ impl Node {
                     }
                 }
             }
-            (U::Ready { trial }, E::WindowOpened) => self.to(U::Activating { trial }),
-            (U::Ready { trial }, E::CancelAsked) => {
-                let failure =
-                    Failure::new(Cause::Operator, format_args!("before it was activated"));
-                self.ended(Some(trial.version), trial.slot, Outcome::Cancelled, Some(failure))
+            (U::Ready { trial }, E::WindowOpened) => {
+                self.to(U::Activating { trial, at: At::Window })
             }
-            (U::Activating { trial }, E::Activated(Ok(()))) => self.to(U::Rebooting { trial }),
+            (U::Ready { trial }, E::CancelAsked) => {
+                let (version, slot) = (Some(trial.version), trial.slot);
+                self.ended(version, slot, Outcome::Cancelled, Some(taken_back()))
+            }
+            (update, E::CancelAsked) => {
+                self.without_pending(Outcome::Cancelled, taken_back()).to(update)
+            }
+            (U::Activating { trial, .. }, E::Activated(Ok(()))) => self.to(U::Rebooting { trial }),
             // It may be written all the same: take it back.
-            (U::Activating { trial }, E::Activated(Err(failure))) => {
+            (U::Activating { trial, .. }, E::Activated(Err(failure))) => {
                 self.to(U::Condemning { trial, failure })
             }
             (U::Probation { trial, .. }, E::Judged(Healthy) | E::Confirmed) => {
@@ -137,9 +141,16 @@ impl Node {
     }
 
     /// The signature holds: is it for us, new enough, small enough, and not known to be bad?
-    fn verified(mut self, offer: Offer, attempt: u8, found: Inspected, policy: &Policy) -> Node {
+    fn verified(mut self, wanted: Wanted, found: Inspected, policy: &Policy) -> Node {
+        let Wanted { offer, attempt, begun } = wanted;
         let target = self.booted.other();
         let bundle = found.bundle.clone();
+        // What had begun is gone from its source: that is its end, whatever lies there now.
+        if let Some(begun) = begun.filter(|begun| *begun != bundle) {
+            let evidence = format_args!("its source holds {} now", bundle.version);
+            let failure = Failure::new(Cause::Source, evidence);
+            return self.ended(Some(begun.version), target, Outcome::Failed, Some(failure));
+        }
         if let Some(failure) = self.objection(&found, policy) {
             return self.ended(Some(bundle.version), target, Outcome::Refused, Some(failure));
         }
@@ -180,7 +191,7 @@ impl Node {
     fn installed(self, at: At, bundle: VerifiedBundle, slot: Slot) -> Node {
         let trial = bundle.trial(slot);
         self.to(match at {
-            At::Now => Update::Activating { trial },
+            At::Now => Update::Activating { trial, at },
             At::Window => Update::Ready { trial },
         })
     }
@@ -189,7 +200,8 @@ impl Node {
         let Some(Committed { slot, version, digest }) = self.previous.clone() else {
             return self;
         };
-        self.to(Update::Activating { trial: Trial { version, digest, slot, why: Why::Rollback } })
+        let trial = Trial { version, digest, slot, why: Why::Rollback };
+        self.to(Update::Activating { trial, at: At::Now })
     }
 
     /// An ordinary boot is healthy, or an operator says so.
@@ -211,7 +223,7 @@ impl Node {
         if self.committed.is_none() && self.other == OtherSlot::Bad {
             return self.to(Update::Committing { trial, attempt: 1 });
         }
-        self.without_pending(failure)
+        self.without_pending(Outcome::Failed, failure)
     }
 
     /// Goes on with what waited for the running slot to settle.
@@ -220,20 +232,20 @@ impl Node {
             Pending::Nothing => self.to(Update::Idle),
             Pending::Offer(offer, begun) => self.to(Update::Fetching { offer, attempt: 1, begun }),
             Pending::Ready(trial, At::Window) => self.to(Update::Ready { trial }),
-            Pending::Ready(trial, At::Now) => self.to(Update::Activating { trial }),
+            Pending::Ready(trial, at) => self.to(Update::Activating { trial, at }),
         }
     }
 
     /// Idle, and what waited for the running slot to settle ends here.
-    fn without_pending(mut self, failure: Failure) -> Node {
+    fn without_pending(mut self, outcome: Outcome, failure: Failure) -> Node {
         match core::mem::replace(&mut self.pending, Pending::Nothing) {
             Pending::Nothing => self.to(Update::Idle),
             Pending::Offer(_, begun) => {
                 let (slot, version) = (self.booted.other(), begun.map(|bundle| bundle.version));
-                self.ended(version, slot, Outcome::Failed, Some(failure))
+                self.ended(version, slot, outcome, Some(failure))
             }
             Pending::Ready(trial, _) => {
-                self.ended(Some(trial.version), trial.slot, Outcome::Failed, Some(failure))
+                self.ended(Some(trial.version), trial.slot, outcome, Some(failure))
             }
         }
     }
@@ -268,7 +280,7 @@ impl Node {
             return self.to(Update::Condemning { trial, failure });
         }
         self.doubt = Some(failure.clone());
-        self.without_pending(failure)
+        self.without_pending(Outcome::Failed, failure)
     }
 
     /// The slot is avoided from now on; or it could not be, and its attempts will run out.
@@ -313,6 +325,17 @@ impl Node {
         }
         self.refused.push(digest).expect("one was removed when it was full");
     }
+}
+
+/// What was offered, which attempt at having it this is, and what of it was being installed before.
+struct Wanted {
+    offer: Offer,
+    attempt: u8,
+    begun: Option<Bundle>,
+}
+
+fn taken_back() -> Failure {
+    Failure::new(Cause::Operator, format_args!("before it was activated"))
 }
 
 impl VerifiedBundle {

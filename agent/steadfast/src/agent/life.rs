@@ -13,7 +13,7 @@ use steadfast_adapters::checks::{Checks, ChecksPort};
 use steadfast_adapters::evidence::{Evidence, Start};
 use steadfast_adapters::fetch::{self, Backoff, FetchPort};
 use steadfast_adapters::http::Client;
-use steadfast_adapters::ledger_file::{Kept, LedgerFile, sha256};
+use steadfast_adapters::ledger_file::{Kept, LedgerFile, Recovered, sha256};
 use steadfast_adapters::rauc::Rauc;
 use steadfast_adapters::service_manager;
 use steadfast_adapters::system::System;
@@ -48,7 +48,15 @@ pub async fn live(paths: &Paths, config: Config, board: Board) -> Result<(), Age
             event = next(&mut events) => life.turn(event)?,
             ask = next(&mut asked) => life.answer(ask)?,
             _ = tick.tick() => {
-                life.ledger.recover();
+                match life.ledger.recover() {
+                    Recovered::Unchanged => {}
+                    Recovered::OnDisk => life.clear_evidence(),
+                    Recovered::DiskIsAhead => {
+                        tracing::warn!("/data knows more than this agent, which starts anew");
+                        life.leave();
+                        return Ok(());
+                    }
+                }
                 life.turn(life.tick())?;
             }
             () = life.reporter.moved() => life.tell_clients(),
@@ -147,6 +155,10 @@ impl Life {
         match order {
             Action::Install { .. } => self.router.heard(Event::Installed(unsaved())),
             Action::Activate(_) => self.router.heard(Event::Activated(unsaved())),
+            // A slot that was not even tried keeps what it has.
+            Action::Condemn(slot) if slot != self.machine.node().booted => {
+                self.router.heard(Event::Condemned(unsaved()));
+            }
             order => self.router.route(order),
         }
     }
@@ -204,7 +216,8 @@ impl Life {
     }
 
     fn clock(&self) -> Clock {
-        Clock { unix_s: stamp().unix_s, image_unix_s: self.image_unix_s }
+        let Stamp { unix_s, boot_ms } = stamp();
+        Clock { unix_s, up_s: boot_ms / 1000, image_unix_s: self.image_unix_s }
     }
 
     /// What an operator should know although the node goes on without it.
@@ -232,8 +245,14 @@ impl Life {
             Request::History => self.reporter.history(&self.ledger),
             Request::Update { source, at } => self.update(&source, at)?,
             Request::Confirm => self.admit(node.admits_confirm(), Event::Confirmed)?,
-            Request::Rollback => self.admit(node.admits_rollback(), Event::RollbackAsked)?,
-            Request::Cancel => self.admit(node.admits_cancel(), Event::CancelAsked)?,
+            // Out of a trial an operator may go in any case: what is condemned is not the fallback.
+            Request::Rollback if matches!(node.update, Update::Probation { .. }) => {
+                self.admit(node.admits_rollback(), Event::RollbackAsked)?
+            }
+            Request::Rollback => {
+                self.admit_on_disk(node.admits_rollback(), Event::RollbackAsked)?
+            }
+            Request::Cancel => self.admit_on_disk(node.admits_cancel(), Event::CancelAsked)?,
         };
         // The client may have gone.
         let _ = ask.answer.send(response);
@@ -245,13 +264,21 @@ impl Life {
             let because = format!("the source is {} bytes long; 255 are allowed", source.len());
             return Ok(Response::Refused { because });
         };
+        let admitted = self.machine.node().admits_update();
+        self.admit_on_disk(admitted, Event::Announced(Offer { source: name, at }))
+    }
+
+    /// Admits what a restart would have to know about: only while the ledger is on the disk.
+    fn admit_on_disk(
+        &mut self,
+        admitted: Result<(), Refusal>,
+        event: Event,
+    ) -> Result<Response, AgentError> {
         if self.ledger.kept() == Kept::Memory {
-            let because =
-                "the ledger cannot be written to /data, so an update could not be resumed";
+            let because = "the ledger cannot be written to /data, so a restart would forget it";
             return Ok(Response::Refused { because: because.to_owned() });
         }
-        let admitted = self.machine.node().admits_update();
-        self.admit(admitted, Event::Announced(Offer { source: name, at }))
+        self.admit(admitted, event)
     }
 
     fn admit(

@@ -115,6 +115,17 @@ async fn while_the_ledger_is_in_memory_no_update_is_taken_and_no_slot_is_moved()
         let heard = node.own.try_recv();
         assert!(matches!(&heard, Ok(Event::Activated(Err(why))) if why.cause == Cause::Write));
         assert!(node.boot.try_recv().is_err(), "the boot store was not told");
+        // What could not be activated is not condemned either: it is the system to fall back to.
+        node.life.give(Action::Condemn(Slot::B));
+        let heard = node.own.try_recv();
+        assert!(matches!(&heard, Ok(Event::Condemned(Err(why))) if why.cause == Cause::Write));
+        assert!(node.boot.try_recv().is_err(), "the boot store was not told");
+        for request in [Request::Rollback, Request::Cancel] {
+            let Response::Refused { because } = answer(&mut node.life, request) else {
+                panic!("a restart would forget it");
+            };
+            assert!(because.contains("cannot be written to /data"), "{because}");
+        }
         node.life.give(Action::Commit(Slot::A));
         assert_eq!(node.boot.try_recv(), Ok(BootAction::Commit(Slot::A)));
     })
