@@ -15,6 +15,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::console::Console;
+use crate::marker::Marker;
 
 /// How long the shell may take to answer when nothing has to be worked out.
 const ANSWER: Duration = Duration::from_secs(60);
@@ -95,7 +96,11 @@ impl Shell {
 fn read_frame(console: &mut Console, id: u32, limit: Duration) -> Result<Option<Frame>> {
     let (begin, end) = (format!("@{id} begin "), format!("@{id} end"));
     let mut frame: Option<Frame> = None;
-    console.wait("the end of its output", limit, |line| {
+    let ended = console.wait("the end of its output", limit, |line| {
+        // A node that restarts answers no more: what it did instead says more than a time that ran out.
+        if let Some(Marker::Slot { slot, .. }) = Marker::in_line(line) {
+            return Some(Err(slot));
+        }
         if let Some(at) = line.find(&begin) {
             let mut numbers = line[at + begin.len()..].split_whitespace();
             frame = numbers.next().zip(numbers.next()).and_then(|(code, length)| {
@@ -106,7 +111,7 @@ fn read_frame(console: &mut Console, id: u32, limit: Duration) -> Result<Option<
                 })
             });
         } else if line.contains(&end) {
-            return Some(());
+            return Some(Ok(()));
         } else if let Some(frame) = &mut frame
             && !line.starts_with('[')
         {
@@ -115,6 +120,9 @@ fn read_frame(console: &mut Console, id: u32, limit: Duration) -> Result<Option<
         }
         None
     })?;
+    if let Err(slot) = ended {
+        bail!("the node restarted and tries slot {slot}");
+    }
     Ok(frame)
 }
 

@@ -123,6 +123,13 @@ impl Timeline {
             .map(|moment| moment.seconds)
     }
 
+    /// How many moments at or after `from` (seconds since power-on) start with this.
+    pub(crate) fn count_after(&self, from: f64, start: &str) -> usize {
+        let moments = self.lock();
+        let after = moments.iter().filter(|moment| moment.seconds >= from);
+        after.filter(|moment| moment.what.starts_with(start)).count()
+    }
+
     fn lock(&self) -> MutexGuard<'_, Vec<Moment>> {
         self.moments.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -85,6 +85,8 @@ pub(crate) const KERNEL_PANIC: Variant = Variant::bundle("kernel-panic", "1.4.0"
 pub(crate) const NO_BOOT: Variant = Variant::bundle("no-boot", "1.5.0");
 /// The agent dies at start.
 pub(crate) const AGENT_CRASH: Variant = Variant::bundle("agent-crash", "1.6.0");
+/// The agent dies soon after each start.
+pub(crate) const AGENT_CRASH_LOOP: Variant = Variant::bundle("agent-crash-loop", "1.9.0");
 /// Signed by a key that the node does not know.
 pub(crate) const UNSIGNED: Variant =
     Variant { signer: Signer::Stranger, ..Variant::bundle("unsigned", "1.7.0") };
@@ -109,6 +111,7 @@ mod tests {
             KERNEL_PANIC,
             NO_BOOT,
             AGENT_CRASH,
+            AGENT_CRASH_LOOP,
             UNSIGNED,
             WRONG_BOARD,
         ];
@@ -118,7 +121,7 @@ mod tests {
 
     #[test]
     fn each_folder_of_files_belongs_to_a_release() {
-        let with_files = [UNHEALTHY, HUNG, KERNEL_PANIC, NO_BOOT, AGENT_CRASH];
+        let with_files = [UNHEALTHY, HUNG, KERNEL_PANIC, NO_BOOT, AGENT_CRASH, AGENT_CRASH_LOOP];
         let folders = std::fs::read_dir(places::workspace().join("qemu/variants"))
             .expect("the folder is there")
             .map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned())

@@ -36,6 +36,7 @@ const SCENARIOS: [&str; 12] = [
     "boot-environment",
     "kernel-panic",
     "agent-crash",
+    "agent-crash-loop",
     "wrong-board",
     "older",
     "usb",

@@ -57,6 +57,15 @@ pub(crate) const ALL: &[Scenario] = &[
         })
     },
     Scenario {
+        releases: &[variant::AGENT_CRASH_LOOP],
+        budget_s: 200,
+        ..scenario(
+            "agent-crash-loop",
+            "A release whose agent crashes again and again once it runs is returned within one boot.",
+            |stage| story::agent_crash_loop(stage, &variant::AGENT_CRASH_LOOP),
+        )
+    },
+    Scenario {
         releases: &[variant::UNSIGNED],
         budget_s: 60,
         ..scenario(

@@ -68,6 +68,8 @@ pub(crate) fn good_update(stage: &mut Stage, release: &Variant) -> Result<()> {
     stage.claim("slot after a further reboot", &status.system.slot, &before.target);
     stage.claim("version after a further reboot", &status.system.version, release.version);
     stage.claim("standing after a further reboot", &status.system.standing, "committed");
+    // A commit that was only said to be written would lose attempts at each boot.
+    environment(stage, &before.target)?;
     Ok(())
 }
 
@@ -113,6 +115,8 @@ pub(crate) fn unhealthy(stage: &mut Stage, release: &Variant) -> Result<()> {
 /// The agent stops turning.
 pub(crate) fn hung(stage: &mut Stage, release: &Variant) -> Result<()> {
     let ordered = bad_release(stage, release, "returned: watchdog")?.at;
+    let armed = stage.guest.timeline().first_after(ordered, "watchdog armed").is_some();
+    stage.claim("the initramfs armed the watchdog", armed, true);
     let bitten = stage.guest.timeline().first_after(ordered, "the hardware watchdog").is_some();
     stage.claim("the hardware watchdog reset the machine", bitten, true);
     Ok(())
@@ -135,9 +139,18 @@ pub(crate) fn no_boot(stage: &mut Stage, release: &Variant) -> Result<()> {
     Ok(())
 }
 
-/// The agent dies at start.
+/// The agent dies before it says a word: systemd's start limit and the boot attempts return the node.
 pub(crate) fn agent_crash(stage: &mut Stage, release: &Variant) -> Result<()> {
     bad_release(stage, release, "returned: agent-crashed").map(drop)
+}
+
+/// The agent dies once it is up, again and again: its own count of restarts returns the node, within one boot.
+pub(crate) fn agent_crash_loop(stage: &mut Stage, release: &Variant) -> Result<()> {
+    let ordered = bad_release(stage, release, "returned: agent-crashed")?;
+    let tried = format!("slot {} is tried", ordered.target);
+    let boots = stage.guest.timeline().count_after(ordered.at, &tried);
+    stage.claim("boots of the bad slot", boots, 1);
+    Ok(())
 }
 
 /// When an update was ordered, and for which slot.
