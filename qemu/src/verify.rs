@@ -26,7 +26,7 @@ const TARGETS: [(&str, Option<u64>); 2] =
     [("aarch64-unknown-linux-musl", Some(5_000_000)), ("x86_64-unknown-linux-musl", None)];
 
 /// Scenarios that are tried, most telling first, as far as [`RUN_LIMIT`] allows.
-const SCENARIOS: [&str; 12] = [
+const SCENARIOS: [&str; 13] = [
     "good-update",
     "unhealthy",
     "no-boot",
