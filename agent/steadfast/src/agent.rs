@@ -16,6 +16,7 @@ mod life;
 mod report;
 mod route;
 
+use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use tracing_subscriber::filter::LevelFilter;
@@ -66,13 +67,16 @@ pub enum AgentError {
 
 /// Runs the daemon until it is told to end.
 pub fn run(paths: &Paths) -> ExitCode {
-    log_to_journal();
+    let journal = log_to_journal();
     match start(paths) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let chain = steadfast_adapters::chain(&error);
             tracing::error!(error = chain, "the agent ended");
-            eprintln!("error    the agent ended\nbecause  {chain}");
+            // Without the journal the line above is on standard error.
+            if journal == Journal::Connected && std::io::stderr().is_terminal() {
+                eprintln!("error    the agent ended\nbecause  {chain}");
+            }
             ExitCode::FAILURE
         }
     }
@@ -89,12 +93,25 @@ fn start(paths: &Paths) -> Result<(), AgentError> {
     ended
 }
 
-fn log_to_journal() {
+/// Where the agent's words go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Journal {
+    /// To the journal.
+    Connected,
+    /// To standard error.
+    Absent,
+}
+
+fn log_to_journal() -> Journal {
     let registry = tracing_subscriber::registry().with(LevelFilter::INFO);
     match tracing_journald::layer() {
-        Ok(journal) => registry.with(journal).init(),
+        Ok(journal) => {
+            registry.with(journal).init();
+            Journal::Connected
+        }
         Err(_) => {
-            registry.with(tracing_subscriber::fmt::layer().with_writer(std::io::stderr)).init()
+            registry.with(tracing_subscriber::fmt::layer().with_writer(std::io::stderr)).init();
+            Journal::Absent
         }
     }
 }

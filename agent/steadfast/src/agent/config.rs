@@ -1,8 +1,12 @@
-//! The agent's settings: `/etc/steadfast/agent.toml`. Without the file, the defaults hold.
+//! The agent's settings: `/etc/steadfast/agent.toml`. Without that file, the defaults hold.
 
 use serde::Deserialize;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use steadfast_core::window::Window;
+
+/// Where the settings are on a node; only there may they be missing.
+pub const PLACE: &str = "/etc/steadfast/agent.toml";
 
 /// All settings.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -116,18 +120,22 @@ pub enum ConfigError {
         source: std::io::Error,
     },
     /// It is not TOML, or a key is unknown or of the wrong type.
-    #[error("{path} is not valid")]
+    #[error("{path}, line {line}: {why}")]
     Syntax {
         /// The file.
         path: PathBuf,
-        /// Which key, in which line.
-        source: Box<toml::de::Error>,
+        /// The line, counted from one.
+        line: usize,
+        /// Which key, and what is wrong with it.
+        why: String,
     },
     /// A value makes no sense.
-    #[error("{path}: {key} {why}")]
+    #[error("{path}, line {line}: {key} {why}")]
     Value {
         /// The file.
         path: PathBuf,
+        /// The line of the key or, when its default is what makes no sense, of its section.
+        line: usize,
         /// The key.
         key: &'static str,
         /// Why.
@@ -136,36 +144,66 @@ pub enum ConfigError {
 }
 
 impl Config {
-    /// Reads the file; a file that is not there is no error.
+    /// Reads the file; only at [`PLACE`] may it be missing.
     pub fn load(path: &Path) -> Result<Config, ConfigError> {
         match std::fs::read_to_string(path) {
             Ok(text) => Config::parse(&text, path),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Config::default()),
+            Err(error) if error.kind() == ErrorKind::NotFound && path == Path::new(PLACE) => {
+                Ok(Config::default())
+            }
             Err(source) => Err(ConfigError::Read { path: path.to_owned(), source }),
         }
     }
 
     fn parse(text: &str, path: &Path) -> Result<Config, ConfigError> {
-        let path = || path.to_owned();
-        let config: Config = toml::from_str(text)
-            .map_err(|source| ConfigError::Syntax { path: path(), source: source.into() })?;
-        let wrong = |key, why| Err(ConfigError::Value { path: path(), key, why });
-        if config.gate.deadline_s <= config.gate.soak_s {
-            return wrong("gate.deadline_s", "must be longer than gate.soak_s");
-        }
-        if config.window.reboot.is_some() && config.window().is_none() {
-            return wrong("window.reboot", "must be a span like \"22:30-04:00\"");
-        }
-        if config.limits.fetch_attempts == 0 || config.limits.commit_attempts == 0 {
-            return wrong("limits", "attempts must be at least 1");
-        }
-        Ok(config)
+        let config: Config = toml::from_str(text).map_err(|error| {
+            let at = error.span().map_or(0, |span| span.start);
+            let why = error.message().to_owned();
+            ConfigError::Syntax { path: path.to_owned(), line: line_at(text, at), why }
+        })?;
+        let Some((key, why)) = config.fault() else { return Ok(config) };
+        Err(ConfigError::Value { path: path.to_owned(), line: line_of(text, key), key, why })
+    }
+
+    /// The first value that makes no sense, and why.
+    fn fault(&self) -> Option<(&'static str, &'static str)> {
+        let Config { gate, window, limits, streaming, .. } = self;
+        let no_file = |path: &PathBuf| !path.is_file();
+        let rules = [
+            (gate.deadline_s <= gate.soak_s, "gate.deadline_s", "must be longer than gate.soak_s"),
+            (
+                window.reboot.is_some() && self.window().is_none(),
+                "window.reboot",
+                "must be a span like \"22:30-04:00\"",
+            ),
+            (limits.fetch_attempts == 0, "limits.fetch_attempts", "must be at least 1"),
+            (limits.commit_attempts == 0, "limits.commit_attempts", "must be at least 1"),
+            (limits.stall_s == 0, "limits.stall_s", "must be at least 1"),
+            (streaming.tls_ca.as_ref().is_some_and(no_file), "streaming.tls_ca", "is no file"),
+        ];
+        rules.into_iter().find(|(wrong, ..)| *wrong).map(|(_, key, why)| (key, why))
     }
 
     /// The site's window, when there is one.
     pub fn window(&self) -> Option<Window> {
         self.window.reboot.as_deref().and_then(Window::parse)
     }
+}
+
+/// The line of this byte, counted from one.
+fn line_at(text: &str, byte: usize) -> usize {
+    text.bytes().take(byte).filter(|byte| *byte == b'\n').count() + 1
+}
+
+/// The line of `section.key`, or of the section when the key is not there.
+fn line_of(text: &str, key: &str) -> usize {
+    let (section, key) = key.split_once('.').unwrap_or(("", key));
+    let heading = format!("[{section}]");
+    let mut lines = text.lines().map(str::trim).enumerate();
+    let Some((at, _)) = lines.find(|(_, line)| *line == heading) else { return 1 };
+    let mut of_section = lines.take_while(|(_, line)| !line.starts_with('['));
+    let names = |line: &str| line.split('=').next().is_some_and(|name| name.trim() == key);
+    of_section.find(|(_, line)| names(line)).map_or(at, |(at, _)| at) + 1
 }
 
 #[cfg(test)]
@@ -186,7 +224,7 @@ mod tests {
     #[test]
     fn a_deadline_before_the_end_of_the_soak_time_is_refused() {
         let text = error("[gate]\nsoak_s = 5\ndeadline_s = 5\n");
-        assert_eq!(text, "agent.toml: gate.deadline_s must be longer than gate.soak_s");
+        assert_eq!(text, "agent.toml, line 3: gate.deadline_s must be longer than gate.soak_s");
     }
 
     #[test]
@@ -195,9 +233,24 @@ mod tests {
     }
 
     #[test]
-    fn without_a_file_the_defaults_hold() {
-        let config = Config::load(Path::new("/nonexistent/agent.toml")).expect("defaults");
-        assert_eq!(config, Config::default());
+    fn only_the_file_of_the_node_may_be_missing() {
+        if !Path::new(PLACE).exists() {
+            assert_eq!(Config::load(Path::new(PLACE)).expect("defaults"), Config::default());
+        }
+        let error = Config::load(Path::new("/nonexistent/agent.toml")).expect_err("somebody's");
+        assert_eq!(error.to_string(), "/nonexistent/agent.toml could not be read");
+    }
+
+    #[test]
+    fn authorities_that_are_not_there_are_refused_with_their_line() {
+        let text = error("[node]\nname = \"a\"\n[streaming]\ntls_ca = \"/nonexistent/ca\"\n");
+        assert_eq!(text, "agent.toml, line 4: streaming.tls_ca is no file");
+    }
+
+    #[test]
+    fn a_soak_time_that_the_default_deadline_is_too_short_for_is_told_with_its_section() {
+        let text = error("[gate]\nsoak_s = 600\n");
+        assert_eq!(text, "agent.toml, line 1: gate.deadline_s must be longer than gate.soak_s");
     }
 
     #[test]
@@ -212,7 +265,7 @@ mod tests {
     fn a_bundle_and_a_commit_are_tried_at_least_once() {
         for key in ["fetch_attempts", "commit_attempts"] {
             let text = error(&format!("[limits]\n{key} = 0\n"));
-            assert_eq!(text, "agent.toml: limits attempts must be at least 1");
+            assert_eq!(text, format!("agent.toml, line 2: limits.{key} must be at least 1"));
         }
     }
 

@@ -35,6 +35,8 @@ pub async fn live(paths: &Paths, config: Config, board: Board) -> Result<(), Age
     let (heard, mut events) = unbounded_channel();
     let (asks, mut asked) = unbounded_channel();
     let (changed, changes) = watch::channel(0);
+    // What is wrong with the settings is said before the watchdog is armed or the ledger touched.
+    Checks::load(&config.paths.checks)?;
     let running = Running::ask()?;
     let mut life = Life::begin(&config, board, heard.clone(), changed)?;
     life.turn(life.booted(running))?;
