@@ -209,6 +209,7 @@ fn ask(subject: &Subject, begin: Begin, commands: &[String]) -> Result<bool> {
 
 /// A guest whose console a person holds.
 fn attend(subject: &Subject, begin: Begin) -> Result<bool> {
+    ensure!(std::io::stdin().is_terminal(), "standard input is no terminal; run this from one");
     setup::run(Consent::from_flag(false))?;
     let lab = Lab::prepare(subject, &[variant::GOOD], Show::Live)?;
     let folder = places::lab().join("runs/attended");
@@ -226,10 +227,9 @@ fn attend(subject: &Subject, begin: Begin) -> Result<bool> {
             None
         }
     };
-    ensure!(std::io::stdin().is_terminal(), "nobody holds this terminal");
     let server = Server::start(&places::lab())?;
     println!(
-        "A good release is at http://{}:{}/{}/{}\nLeave with Ctrl-A X.",
+        "A good release is at http://{}:{}/{}/{}\nType exit and Enter for a shell with a prompt. Leave with Ctrl-A X.",
         lab.qemu().host_address,
         server.port(),
         variant::GOOD.name,

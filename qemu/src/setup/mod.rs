@@ -164,13 +164,13 @@ fn install_packages(missing: &Plan) -> Result<()> {
 
 /// Fetches the package lists. A failing foreign source must not stop the set-up: installing decides.
 fn update_lists() {
-    if let Err(error) = call(as_root("apt-get").args(["--quiet", "update"])) {
+    if let Err(error) = call_quietly(as_root("apt-get").args(["--quiet", "update"])) {
         eprintln!("Package lists are not complete ({error:#}); going on with what is there.");
     }
 }
 
 fn apt_install(names: &[&str]) -> Result<()> {
-    call(
+    call_quietly(
         as_root("apt-get")
             .args(["--quiet", "--yes", "--no-install-recommends"])
             .args(["-o", "DPkg::Lock::Timeout=300", "install"])
@@ -248,13 +248,31 @@ fn is_root() -> bool {
     fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0)
 }
 
-fn call(command: &mut Command) -> Result<()> {
+/// Runs what says much; its words are shown only when it fails.
+fn call_quietly(command: &mut Command) -> Result<()> {
+    let shown = announce(command);
+    let done = command.output().with_context(|| format!("{shown}: does not start"))?;
+    if !done.status.success() {
+        eprint!("{}", String::from_utf8_lossy(&done.stdout));
+        eprint!("{}", String::from_utf8_lossy(&done.stderr));
+    }
+    ensure!(done.status.success(), "{shown}: {}", done.status);
+    Ok(())
+}
+
+/// Says what is run.
+fn announce(command: &Command) -> String {
     let shown = std::iter::once(command.get_program())
         .chain(command.get_args())
         .map(OsStr::to_string_lossy)
         .collect::<Vec<_>>()
         .join(" ");
     eprintln!("+ {shown}");
+    shown
+}
+
+fn call(command: &mut Command) -> Result<()> {
+    let shown = announce(command);
     // Standard output belongs to what the lab was called for, such as one JSON object.
     let status = command
         .stdout(io::stderr())
