@@ -10,10 +10,16 @@ fn no_two_power_cuts_leave_the_node_half_updated() {
     holds(World::new(&[("2", At::Now)], 2));
 }
 
-/// Two new releases, with and without a window, and resets at any time.
+/// One new release that waits for its window, is cancelled or not, and one power cut.
+#[test]
+fn no_power_cut_around_a_window_leaves_the_node_half_updated() {
+    holds(World::new(&[("2", At::Window)], 1));
+}
+
+/// Two new releases, and resets at any time.
 #[test]
 fn no_order_of_two_releases_and_resets_leaves_the_node_half_updated() {
-    holds(World::new(&[("2", At::Now), ("3", At::Window)], 0));
+    holds(World::new(&[("2", At::Now), ("3", At::Now)], 0));
 }
 
 fn holds(start: World) {

@@ -136,7 +136,11 @@ fn a_committed_system_that_is_sick_stays_in_doubt_and_takes_the_update_that_wait
     assert_eq!(node.update, Update::Ready { trial: trial(Why::Update) });
     assert_eq!(node.doubt.map(|doubt| doubt.cause), Some(Cause::Deadline));
     let node = Node { doubt: Some(failure(Cause::Deadline)), ..at_home(Update::Idle) };
-    assert_eq!(after(node.clone(), [Event::Confirmed]).doubt, None);
+    // The doubt may be that the boot store was not written, so the word is written first.
+    let confirmed = after(node.clone(), [Event::Confirmed]);
+    assert!(matches!(confirmed.update, Update::Committing { .. }), "{:?}", confirmed.update);
+    let events = [Event::Committed(Ok(())), Event::Judged(Verdict::Healthy)];
+    assert_eq!(after(confirmed, events).doubt, None);
     let rebooted = start(Slot::A, NEW, OtherSlot::Bad, None);
     assert_eq!(after(node, [rebooted]).doubt, None, "it is judged anew");
 }
@@ -270,4 +274,13 @@ fn a_bundle_that_cannot_be_had_is_asked_for_as_often_as_the_policy_says() {
     let ended_with = |node| ended(&node).and_then(|(_, _, cause)| cause);
     assert_eq!(ended_with(after(again, [not(Cause::Network)])), Some(Cause::Network));
     assert_eq!(ended_with(after(node, [not(Cause::Source)])), Some(Cause::Source));
+}
+
+#[test]
+fn a_committed_slot_that_was_passed_over_is_not_blamed() {
+    let passed_over = start(Slot::B, NEW, OtherSlot::Untried, None);
+    let node = after(at_home(Update::Idle), [passed_over]);
+    let last = node.last.expect("it is told");
+    assert_eq!(last.failure.map(|failure| failure.cause), Some(Cause::Write));
+    assert!(node.refused.is_empty(), "its digest is not refused");
 }

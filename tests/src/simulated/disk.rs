@@ -35,10 +35,17 @@ pub struct Disk {
 }
 
 impl Disk {
-    /// A new node's: the first slot holds `bundle`.
+    /// A new node's: the first slot holds `bundle`, and only it may boot.
     pub fn new(bundle: Bundle) -> Disk {
         let slots = [Content::Whole(bundle), Content::Broken];
-        Disk { slots, copies: [None, None], ledger: Vec::new(), before: Digest::ZERO, last: None }
+        let only = BootEnv::fresh(TRIAL).bad(Slot::B);
+        Disk {
+            slots,
+            copies: [Some(only), None],
+            ledger: Vec::new(),
+            before: Digest::ZERO,
+            last: None,
+        }
     }
 
     /// The boot environment that counts.
@@ -65,14 +72,23 @@ impl Disk {
     }
 
     /// Writes the copy that does not count.
+    ///
+    /// # Panics
+    /// When a write that was cut off changed what counts.
     pub fn write_boot_env(&mut self, plug: &mut Plug, wanted: &BootEnv) -> Result<(), PowerCut> {
-        let at = self.boot_env().next_copy() as usize;
+        let before = self.boot_env();
+        let at = before.next_copy() as usize;
         let copy = &mut self.copies[at];
         let done = plug.effect(|leaves| match leaves {
             Leaves::Nothing => {}
             Leaves::Part => *copy = torn(copy.as_ref(), wanted),
             Leaves::All => *copy = Some(wanted.clone()),
         });
+        let after = self.boot_env().env;
+        assert!(
+            after == before.env || after == *wanted,
+            "a write that is cut off leaves what was there before"
+        );
         self.count_sequence_anew();
         done
     }
@@ -89,6 +105,9 @@ impl Disk {
     }
 
     /// Appends a frame to the ledger and syncs it, as the ledger file does: a torn tail is cut off first.
+    ///
+    /// # Panics
+    /// When the chain does not hold, or a torn tail is taken for damage: no cut may lead there.
     pub fn append(&mut self, plug: &mut Plug, frame: &[u8]) -> Result<(), PowerCut> {
         let whole = ledger::read(&self.ledger, self.before, digest).end;
         self.ledger.truncate(whole);

@@ -18,7 +18,8 @@ impl World {
             if *target == node.booted {
                 return Err("the running slot is never written");
             }
-            if self.seen.refused.contains(&bundle.bundle().digest) {
+            let digest = &bundle.bundle().digest;
+            if self.seen.refused.contains(digest) || self.seen.unhealthy.contains(digest) {
                 return Err("a refused release is not tried again");
             }
         }

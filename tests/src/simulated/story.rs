@@ -26,8 +26,8 @@ type Way = (usize, Step, usize);
 struct Map {
     known: HashMap<u128, usize>,
     ways: Vec<Option<Way>>,
-    /// Where each world goes when all goes well, for each verdict; its own number is rest.
-    well: Vec<[u128; 2]>,
+    /// Where each world goes when all goes well, for each verdict; nowhere when it rests.
+    well: Vec<[Option<u128>; 2]>,
 }
 
 /// The verdicts on systems that nobody vouched for.
@@ -40,11 +40,14 @@ pub fn walk(start: World) -> Result<Walk, String> {
     let mut queue = VecDeque::from([(0, start.clone())]);
     let mut walk = Walk::default();
     while let Some((at, world)) = queue.pop_front() {
-        let mut well = [world.fingerprint(); 2];
+        let mut well = [None; 2];
         for (verdict, well) in VERDICTS.into_iter().zip(&mut well) {
             if let Some(step) = world.goes_well(verdict) {
                 let next = world.undisturbed(&step);
-                *well = next.map_err(|promise| map.story(&start, at, promise))?.fingerprint();
+                let next = next.map_err(|promise| map.story(&start, at, promise))?;
+                *well = Some(next.fingerprint());
+            } else if let Some(promise) = world.rests_badly() {
+                return Err(map.story(&start, at, promise));
             }
         }
         map.well.push(well);
@@ -78,12 +81,8 @@ impl Map {
         for first in 0..self.well.len() {
             for verdict in 0..VERDICTS.len() {
                 let (mut at, mut steps) = (first, 0);
-                loop {
-                    let next = self.known[&self.well[at][verdict]];
-                    if next == at {
-                        break;
-                    }
-                    (at, steps) = (next, steps + 1);
+                while let Some(next) = self.well[at][verdict] {
+                    (at, steps) = (self.known[&next], steps + 1);
                     if steps > LONGEST {
                         return Err(self.story(start, first, "the node comes to rest"));
                     }

@@ -7,7 +7,7 @@ use std::hash::Hash;
 use steadfast_core::ledger::Stamp;
 use steadfast_core::{
     Action, At, Boot, Bundle, Cause, Digest, Event, Failure, Machine, Node, Offer, OtherSlot,
-    Policy, Sizes, Slot, Update, Verdict, Version,
+    Policy, Sizes, Slot, Update, Verdict, Version, Why,
 };
 
 /// The node at one moment.
@@ -41,6 +41,8 @@ pub struct Seen {
     pub approved: [bool; 2],
     /// Digests that the ledger called refused.
     pub refused: Vec<Digest>,
+    /// Digests of releases that were judged unhealthy.
+    pub unhealthy: Vec<Digest>,
 }
 
 /// One thing that can happen.
@@ -100,7 +102,7 @@ pub(super) fn failed(cause: Cause) -> Failure {
 impl World {
     /// A new node with version 1 in slot A, which hears `offers` and bears `cuts` power cuts.
     pub fn new(offers: &'static [(&'static str, At)], cuts: u8) -> World {
-        let seen = Seen { approved: [true, false], refused: Vec::new() };
+        let seen = Seen { approved: [true, false], refused: Vec::new(), unhealthy: Vec::new() };
         World { disk: Disk::new(bundle(1)), power: Power::Off(None), cuts, offers, seen }
     }
 
@@ -258,16 +260,20 @@ impl World {
         if vouched {
             self.seen.approved[node.booted as usize] = true;
         }
+        let unhealthy = match (&node.update, &event) {
+            (Update::Probation { trial, .. }, Event::Judged(Verdict::Unhealthy(_))) => {
+                trial.digest.filter(|_| trial.why == Why::Update)
+            }
+            _ => None,
+        };
         let mut machine = Machine::new(self.disk.resume().cloned(), policy(), digest);
         debug_assert_eq!(machine.node(), node, "what runs is what was saved");
         let disk = &mut self.disk;
         let turned = machine.turn(event, Stamp::default(), |frame| disk.append(plug, frame))?;
         let node = machine.node();
         if turned.saved.is_some() {
-            let new = node.refused.iter().filter(|it| !self.seen.refused.contains(it));
-            let new: Vec<Digest> = new.copied().collect();
-            self.seen.refused.extend(new);
-            self.seen.refused.sort_unstable_by_key(|digest| digest.0);
+            remember(&mut self.seen.refused, node.refused.iter());
+            remember(&mut self.seen.unhealthy, unhealthy.iter());
         }
         self.power = Power::On(Box::new(node.clone()));
         Ok(())
@@ -295,6 +301,25 @@ impl World {
         }
     }
 
+    /// What is wrong with a node that waits for nobody, if anything is.
+    pub fn rests_badly(&self) -> Option<&'static str> {
+        let Power::On(node) = &self.power else { return Some("a node that rests runs") };
+        // After the boot script's defined rest somebody switches the node on again.
+        let mut disk = self.disk.clone();
+        let mut boot = || choose(&mut disk, &mut Plug::in_the_wall(), BrokenSlot::CannotBeLoaded);
+        let next = match boot() {
+            Ok(Chosen::Rest) => boot(),
+            chosen => chosen,
+        };
+        let Ok(Chosen::Slot(next)) = next else { return Some("a boot ends in a slot") };
+        if self.disk.bundle(node.booted).is_none() || self.disk.bundle(next).is_none() {
+            return Some("what runs, and what boots next, is whole");
+        }
+        let kept = node.runs_committed() && (next == node.booted || node.doubt.is_some());
+        let said = !node.runs_committed() && (node.doubt.is_some() || node.committed.is_none());
+        (!kept && !said).then_some("what runs is kept, or the node says why not")
+    }
+
     /// What happens when everything goes well from now on and each system is judged so; `None` when the node rests.
     pub fn goes_well(&self, verdict: Answer) -> Option<Step> {
         let node = match &self.power {
@@ -311,4 +336,13 @@ impl World {
             Some(_) => Some(Step::Port(Answer::Done)),
         }
     }
+}
+
+fn remember<'d>(list: &mut Vec<Digest>, digests: impl Iterator<Item = &'d Digest>) {
+    for digest in digests {
+        if !list.contains(digest) {
+            list.push(*digest);
+        }
+    }
+    list.sort_unstable_by_key(|digest| digest.0);
 }

@@ -121,7 +121,7 @@ impl Node {
         }
         let left = self.committed.clone().filter(|committed| committed.slot != self.booted);
         if let Some(Committed { slot, version, digest }) = left {
-            let failure = evidence.unwrap_or_else(|| never_started(OtherSlot::Tried));
+            let failure = evidence.unwrap_or_else(|| gave_way(self.other));
             if failure.cause.blames_release() {
                 self.refuse(digest);
             }
@@ -159,6 +159,17 @@ impl Node {
             None => Failure::new(Cause::Power, format_args!("{} restarts", restarts + 1)),
         };
         self.to(Update::Condemning { trial, failure })
+    }
+}
+
+/// Why the committed slot did not start: its attempts ran out, or it still has some.
+fn gave_way(committed: OtherSlot) -> Failure {
+    match committed {
+        OtherSlot::Untried => {
+            let evidence = format_args!("the other slot was started although this one may boot");
+            Failure::new(Cause::Write, evidence)
+        }
+        OtherSlot::Tried | OtherSlot::Bad => never_started(committed),
     }
 }
 

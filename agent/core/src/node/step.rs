@@ -71,9 +71,10 @@ impl Node {
             }
             (U::Settling { trial }, E::Judged(Healthy) | E::Confirmed) => self.settled(trial),
             (U::Settling { trial }, E::Judged(Unhealthy(failure))) => self.doubted(trial, failure),
+            // Also when it is the committed one: a doubt may be a boot store that was not written.
             (U::Idle, E::Confirmed) => {
                 let trial = self.as_it_runs();
-                self.settled(trial)
+                self.to(U::Committing { trial, attempt: 1 })
             }
             (U::Idle, E::RollbackAsked) => self.rolled_back(),
             (U::Committing { trial, .. }, E::Committed(Ok(()))) => self.kept(trial),
