@@ -16,7 +16,6 @@ mod life;
 mod report;
 mod route;
 
-use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use tracing_subscriber::filter::LevelFilter;
@@ -73,8 +72,10 @@ pub fn run(paths: &Paths) -> ExitCode {
         Err(error) => {
             let chain = steadfast_adapters::chain(&error);
             tracing::error!(error = chain, "the agent ended");
-            // Without the journal the line above is on standard error.
-            if journal == Journal::Connected && std::io::stderr().is_terminal() {
+            // Said once: without the journal the line above is on standard error, and a service's
+            // standard error is the journal (systemd.exec(5), JOURNAL_STREAM).
+            let service = std::env::var_os("JOURNAL_STREAM").is_some();
+            if journal == Journal::Connected && !service {
                 eprintln!("error    the agent ended\nbecause  {chain}");
             }
             ExitCode::FAILURE
