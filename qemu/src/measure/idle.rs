@@ -149,11 +149,13 @@ fn counted(process: u32) -> Result<Counted> {
     let mut sum = Counted { busy: Duration::ZERO, wakeups: 0 };
     for thread in fs::read_dir(format!("/proc/{process}/task")).context("the agent is gone")? {
         let folder = thread?.path();
-        let text = fs::read_to_string(folder.join("schedstat"))?;
-        let nanoseconds = text.split_whitespace().next().and_then(|word| word.parse().ok());
+        let read = |name| fs::read_to_string(folder.join(name));
+        // Ended since the list was made: what it did before is in nobody's sum.
+        let (Ok(times), Ok(status)) = (read("schedstat"), read("status")) else { continue };
+        let nanoseconds = times.split_whitespace().next().and_then(|word| word.parse().ok());
         sum.busy += Duration::from_nanos(nanoseconds.context("schedstat has no number")?);
-        sum.wakeups += voluntary_switches(&fs::read_to_string(folder.join("status"))?)
-            .context("status has no voluntary_ctxt_switches")?;
+        sum.wakeups +=
+            voluntary_switches(&status).context("status has no voluntary_ctxt_switches")?;
     }
     Ok(sum)
 }
