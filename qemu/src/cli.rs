@@ -10,6 +10,7 @@ use clap::{Parser, Subcommand};
 
 use crate::lab::{Begin, Lab, Subject};
 use crate::machine::{self, Holder};
+use crate::powercut::{Points, Wanted};
 use crate::report::Run;
 use crate::scenario::{self, Keep, Scenario, Setting, Stage};
 use crate::server::Server;
@@ -17,7 +18,7 @@ use crate::setup::{self, Consent};
 use crate::timeline::{Paint, Show, Timeline};
 use crate::variant;
 use crate::verify::AfterFailure;
-use crate::{demo, disks, measure, places, verify};
+use crate::{demo, disks, measure, places, powercut, verify};
 
 /// Boots the real image in QEMU, drives it, and judges what it did.
 #[derive(Debug, Parser)]
@@ -64,6 +65,8 @@ enum Call {
         #[arg(long)]
         json: bool,
     },
+    /// Cut the power after each write of a whole update, and judge what is left.
+    Powercut(PowercutArguments),
     /// Tell the whole story on one node: a good release and three bad ones.
     Demo {
         /// Install what is missing without asking.
@@ -97,6 +100,39 @@ struct RunArguments {
     keep: bool,
 }
 
+#[derive(Debug, clap::Args)]
+struct PowercutArguments {
+    /// On the real image, recorded in QEMU.
+    #[arg(long, required = true)]
+    qemu: bool,
+    /// Judge so many points of each story, spread evenly.
+    #[arg(long, value_name = "N", default_value_t = 100, conflicts_with_all = ["all", "point"])]
+    points: usize,
+    /// Judge every point.
+    #[arg(long, conflicts_with = "point")]
+    all: bool,
+    /// Judge this point alone.
+    #[arg(long, value_name = "N")]
+    point: Option<usize>,
+    /// Boot so many of each story's points to the end, after each of their cuts.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    boots: usize,
+    /// Another seed loses and tears other writes.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+}
+
+impl PowercutArguments {
+    fn wanted(&self) -> Wanted {
+        let points = match self.point {
+            Some(point) => Points::One(point),
+            None if self.all => Points::All,
+            None => Points::Spread(self.points),
+        };
+        Wanted { points, boots: self.boots, seed: self.seed }
+    }
+}
+
 /// Does what the command line says; returns whether it is done.
 pub(crate) fn run() -> Result<bool> {
     let Cli { board, agent, call } = Cli::parse();
@@ -122,6 +158,10 @@ pub(crate) fn run() -> Result<bool> {
         Call::Measure { json } => {
             setup::run(Consent::from_flag(false))?;
             measure::run(&subject, if json { measure::Form::Json } else { measure::Form::Table })
+        }
+        Call::Powercut(arguments) => {
+            setup::run(Consent::from_flag(false))?;
+            powercut::run(&subject, arguments.wanted())
         }
         Call::Demo { yes } => {
             setup::run(Consent::from_flag(yes))?;
@@ -253,5 +293,23 @@ mod tests {
         assert_eq!(error.exit_code(), 2);
         assert!(error.to_string().contains("cargo lab list"), "{error}");
         assert!(Cli::try_parse_from(["lab", "run", "hung", "all"]).is_ok());
+    }
+
+    #[test]
+    fn the_points_of_a_power_cut_are_chosen_in_one_way() {
+        let points = |words: &str| {
+            let words = ["lab", "powercut"].into_iter().chain(words.split(' '));
+            match Cli::try_parse_from(words).map(|cli| cli.call) {
+                Ok(Call::Powercut(arguments)) => Some(arguments.wanted().points),
+                _ => None,
+            }
+        };
+        assert_eq!(points("--qemu"), Some(Points::Spread(100)));
+        assert_eq!(points("--qemu --points 7"), Some(Points::Spread(7)));
+        assert_eq!(points("--qemu --all --seed 9"), Some(Points::All));
+        assert_eq!(points("--qemu --point 31"), Some(Points::One(31)));
+        for wrong in ["--all", "--qemu --all --point 1", "--qemu --points 2 --all"] {
+            assert_eq!(points(wrong), None, "{wrong}");
+        }
     }
 }

@@ -87,6 +87,15 @@ impl Guest {
         self.await_shell_in(slot, self.boot_limit)
     }
 
+    /// Waits until the agent is idle, in whichever slot and after however many boots, and the shell answers.
+    pub(crate) fn await_idle(&mut self, limit: Duration) -> Result<()> {
+        self.console.wait_marker("the state idle", limit, |marker| match marker {
+            Marker::State { state, .. } if state == "idle" => Some(()),
+            _ => None,
+        })?;
+        self.shell.greet(&mut self.console)
+    }
+
     /// Waits until the agent begins to reboot the node; a rest before that is an error, with the node's reason.
     pub(crate) fn await_rebooting(&mut self, limit: Duration) -> Result<()> {
         let state =

@@ -93,6 +93,18 @@ impl Lab {
         self.builder.build(release).map(drop)
     }
 
+    /// What the saved node was made from; it is another text when that has changed.
+    pub(crate) fn saved_from(&self) -> Result<String> {
+        Ok(format!("{:016x}", self.machine_fingerprint()?))
+    }
+
+    /// What a release was built from.
+    pub(crate) fn built_from(&self, release: &Variant) -> Result<String> {
+        let marker = self.folder(release).join("inputs");
+        let text = fs::read_to_string(&marker).with_context(|| marker.display().to_string())?;
+        Ok(text.trim().to_owned())
+    }
+
     /// The folder that a release was built into.
     pub(crate) fn folder(&self, release: &Variant) -> PathBuf {
         self.builder.folder(release)

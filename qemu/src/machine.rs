@@ -42,15 +42,40 @@ pub(crate) enum Disk {
     Layered(PathBuf),
     /// The disk's bytes and nothing else.
     Raw(PathBuf),
+    /// The same, and they stay as they are: what the guest writes is gone with it.
+    Unchanged(PathBuf),
+    /// The disk's bytes, and a record of every write and flush in a file that is there and empty.
+    Recorded {
+        /// The disk.
+        disk: PathBuf,
+        /// Its record.
+        log: PathBuf,
+    },
 }
 
 impl Disk {
-    /// QEMU's words for it.
-    fn drive(&self) -> OsString {
+    /// QEMU's words for a drive called `disk`.
+    fn arguments(&self) -> Vec<OsString> {
         // A guest's disk is thrown away: a flush to the host's disk would only cost time.
+        let drive = |words: &str, path| {
+            vec![
+                "-drive".into(),
+                joined(&format!("if=none,id=disk,cache=unsafe,{words},file="), path),
+            ]
+        };
+        let file = |name: &str, path| {
+            joined(&format!("driver=file,cache.no-flush=on,node-name={name},filename="), path)
+        };
         match self {
-            Self::Layered(path) => joined("if=none,id=disk,format=qcow2,cache=unsafe,file=", path),
-            Self::Raw(path) => joined("if=none,id=disk,format=raw,cache=unsafe,file=", path),
+            Self::Layered(path) => drive("format=qcow2", path),
+            Self::Raw(path) => drive("format=raw", path),
+            Self::Unchanged(path) => drive("format=raw,snapshot=on", path),
+            Self::Recorded { disk, log } => {
+                let recorder = "driver=blklogwrites,node-name=disk,file=image,log=log,\
+                                log-sector-size=512,log-super-update-interval=1";
+                let nodes = [file("image", disk), file("log", log), recorder.into()];
+                nodes.into_iter().flat_map(|node| ["-blockdev".into(), node]).collect()
+            }
         }
     }
 }
@@ -142,7 +167,7 @@ pub(crate) fn command(qemu: &Qemu, parts: &Parts, holder: Holder) -> Command {
     command.arg("-smp").arg(qemu.smp.to_string());
     command.arg("-m").arg(qemu.memory_mib.to_string());
     command.arg("-bios").arg(&parts.firmware);
-    command.arg("-drive").arg(parts.disk.drive());
+    command.args(parts.disk.arguments());
     command.args(["-device", &format!("{},drive=disk", qemu.disk_device)]);
     command
         .arg("-drive")
@@ -195,14 +220,13 @@ mod tests {
     use crate::places;
 
     fn arguments(saved: Option<String>) -> Vec<String> {
+        with_disk(Disk::Layered("a,b.qcow2".into()), saved)
+    }
+
+    fn with_disk(disk: Disk, saved: Option<String>) -> Vec<String> {
         let path = places::workspace().join("hw-profiles/boards/qemu-arm64.toml");
         let profile = hw_profile::Profile::load(path).expect("the board's file is valid");
-        let parts = Parts {
-            firmware: "fw.bin".into(),
-            disk: Disk::Layered("a,b.qcow2".into()),
-            stick: "stick.img".into(),
-            saved,
-        };
+        let parts = Parts { firmware: "fw.bin".into(), disk, stick: "stick.img".into(), saved };
         let qemu = profile.qemu.expect("this board is emulated");
         command(&qemu, &parts, Holder::Lab)
             .get_args()
@@ -217,6 +241,24 @@ mod tests {
         assert!(arguments.contains(&"watchdog=reset".to_owned()));
         assert!(arguments.iter().any(|a| a.ends_with("file=a,,b.qcow2")), "commas are doubled");
         assert!(!arguments.contains(&"-loadvm".to_owned()));
+    }
+
+    #[test]
+    fn every_kind_of_disk_is_the_drive_that_the_machine_has() {
+        let recorded = Disk::Recorded { disk: "d,.img".into(), log: "w.log".into() };
+        let kinds = [
+            (Disk::Raw("d.img".into()), "format=raw,file=d.img"),
+            (Disk::Unchanged("d.img".into()), "format=raw,snapshot=on,file=d.img"),
+            (recorded, "filename=d,,.img"),
+        ];
+        for (disk, words) in kinds {
+            let arguments = with_disk(disk, None);
+            assert!(arguments.iter().any(|a| a.ends_with(words)), "{words}: {arguments:?}");
+            assert!(
+                arguments.iter().any(|a| a.contains("id=disk") || a.contains("node-name=disk"))
+            );
+            assert!(arguments.contains(&"virtio-blk-pci,drive=disk".to_owned()));
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! ```text
 //! cargo lab | demo | verify ─► setup ─► build ─► Lab ─► Stage (Guest + Server) ─► story ─► report
 //!                                                        Guest = Machine (QMP) + Console + Shell
+//!                                         powercut = story, with a record of every write ─► judge each cut
 //! ```
 //!
 //! The lab knows no board: the hardware profile says how to emulate one.
@@ -18,6 +19,7 @@ mod machine;
 mod marker;
 mod measure;
 mod places;
+mod powercut;
 mod qmp;
 mod report;
 mod scenario;

@@ -148,18 +148,23 @@ impl Ending {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
-    #[test]
-    fn a_status_is_read_and_unknown_keys_do_not_disturb() {
+    /// A node that rests on 1.0.0 after 1.1.0 came back.
+    pub(crate) fn status() -> Status {
         let text = r#"{"node":"press-07","system":{"version":"1.0.0","slot":"A","standing":"committed"},
             "update":{"state":"idle","release":null,"progress":null,"last":{"release":"1.1.0",
             "outcome":"returned","cause":{"kind":"check","name":"sick"},"evidence":"exit 1","slot":"B"}},
             "boot":{"primary":"A","order":["A"],"left":{"A":8,"B":0},"rearms":2,"sequence":12,
             "copies":["valid","valid"]},"ledger":{"entries":42,"kept":"data","damage":null,"chain":"whole"},
             "floor":"1.0.0","refused":["00"],"agent":{"version":"0.1.0","pid":1,"rss_kib":2200},"new":1}"#;
-        let status: Status = serde_json::from_str(text).expect("the contract's example");
+        serde_json::from_str(text).expect("the contract's example")
+    }
+
+    #[test]
+    fn a_status_is_read_and_unknown_keys_do_not_disturb() {
+        let status = status();
         assert_eq!(
             status.boot.summary(),
             "order A, left A 8 B 0, rearms 2, sequence 12, copies valid valid"

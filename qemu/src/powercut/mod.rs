@@ -1,0 +1,236 @@
+//! `cargo lab powercut`: the power goes after every write of a whole update, and no node is lost.
+//!
+//! ```text
+//! story ─► recording: start image, every write and flush ─► each point ─► each cut ─► judge
+//!                                                           in order, with lost writes, torn
+//! ```
+//!
+//! Always true: the firmware takes a slot; that slot holds all of one release; the data file system is whole after its
+//! journal was played back, or after the repair that the node makes; no entry of the ledger that a flush made durable is gone. The same seed cuts the same.
+
+mod boot;
+mod cut;
+mod data;
+mod disk;
+mod judge;
+mod ledger;
+mod log;
+mod record;
+mod tally;
+
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, ensure};
+
+use self::disk::{Disk, OUTSIDE};
+use self::judge::Judge;
+use self::record::{Recording, Story};
+use self::tally::{Tally, Way};
+use crate::lab::{Lab, Subject};
+use crate::places;
+use crate::scenario::story;
+use crate::steps::Line;
+use crate::timeline::Show;
+use crate::variant::{FIRST, GOOD, UNHEALTHY};
+
+/// What is recorded: an update that stays, and one that comes back.
+const STORIES: [Story; 2] = [
+    Story {
+        name: "commit",
+        release: &GOOD,
+        run: story::good_update,
+        way: &["1.0.0 in A", "1.1.0 in B"],
+        may_stay: &["1.0.0", "1.1.0"],
+    },
+    Story {
+        name: "return",
+        release: &UNHEALTHY,
+        run: story::unhealthy,
+        way: &["1.0.0 in A", "1.2.0 in B", "1.0.0 in A"],
+        may_stay: &["1.0.0"],
+    },
+];
+
+/// Which points are judged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Points {
+    /// Every one.
+    All,
+    /// So many of each story, spread evenly.
+    Spread(usize),
+    /// One; the points of all stories are counted in a row.
+    One(usize),
+}
+
+/// What is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Wanted {
+    /// The points that are judged.
+    pub(crate) points: Points,
+    /// How many of each story's points are booted to the end, after each of their cuts.
+    pub(crate) boots: usize,
+    /// Chooses what is lost and torn.
+    pub(crate) seed: u64,
+}
+
+/// Records, cuts and judges; returns whether no node was lost.
+pub(crate) fn run(subject: &Subject, wanted: Wanted) -> Result<bool> {
+    let releases = STORIES.map(|story| *story.release);
+    let lab = Lab::prepare(subject, &releases, Show::Aside)?;
+    let tally = judged(&lab, wanted, Show::Aside)?;
+    println!("\n{}", tally.closing(wanted.seed));
+    Ok(tally.faults.is_empty())
+}
+
+fn judged(lab: &Lab, wanted: Wanted, show: Show) -> Result<Tally> {
+    for story in &STORIES {
+        lab.build(story.release)?;
+    }
+    lab.ensure_saved()?;
+    let (mut first, mut tally) = (0, Tally::default());
+    for story in &STORIES {
+        let folder = places::lab().join("powercut").join(story.name);
+        let recording = record::ensure_recorded(lab, story, &folder, show)?;
+        let count = recording.log.entries.len() + 1;
+        let chosen = chosen(wanted.points, first, count);
+        if !chosen.is_empty() {
+            println!("\n{}", described(story, &recording, first));
+            let trial = Trial { lab, story, recording: &recording, folder, first, wanted };
+            trial.judged(&chosen, &mut tally)?;
+        }
+        first += count;
+    }
+    ensure!(tally.points > 0, "there are points 0 to {}", first - 1);
+    Ok(tally)
+}
+
+/// The points of a story with `count` of them, the first of which is number `first`.
+fn chosen(points: Points, first: usize, count: usize) -> Vec<usize> {
+    match points {
+        Points::All => (0..count).collect(),
+        Points::Spread(wanted) => cut::spread(count - 1, wanted),
+        Points::One(number) => {
+            number.checked_sub(first).filter(|n| *n < count).into_iter().collect()
+        }
+    }
+}
+
+fn described(story: &Story, recording: &Recording, first: usize) -> String {
+    let entries = &recording.log.entries;
+    let flushes = entries.iter().filter(|entry| entry.flush).count();
+    let bytes: u64 = entries.iter().flat_map(|entry| &entry.write).map(|write| write.length).sum();
+    format!(
+        "{}: {} is offered to {}; {} writes, {flushes} flushes, {:.1} MiB; points {first} to {}",
+        story.name,
+        story.release.version,
+        FIRST.version,
+        entries.iter().filter(|entry| entry.write.is_some()).count(),
+        bytes as f64 / f64::from(1 << 20),
+        first + entries.len(),
+    )
+}
+
+/// One story's points on their way to their verdicts.
+struct Trial<'t> {
+    lab: &'t Lab,
+    story: &'t Story,
+    recording: &'t Recording,
+    folder: PathBuf,
+    first: usize,
+    wanted: Wanted,
+}
+
+impl Trial<'_> {
+    fn judged(&self, points: &[usize], tally: &mut Tally) -> Result<()> {
+        let log = &self.recording.log;
+        let path = self.folder.join("cut.img");
+        let mut disk = Disk::copy(&self.recording.start, &path)?;
+        let known = [&FIRST, self.story.release];
+        let mut judge = Judge::new(self.lab, &known, &disk, &log.entries)?;
+        let (mut way, booted) = (Way::default(), self.booted(points));
+        let line = Line::begin(&format!("judge {} points of {}", points.len(), self.story.name));
+        for point in points {
+            tally.points += 1;
+            for cut in cut::cuts(&log.entries, *point, self.wanted.seed) {
+                let number = self.first + point;
+                disk.settle(log, cut.durable)?;
+                let undo = disk.cut(log, &cut)?;
+                let context = || format!("point {number}, {}", cut.kind);
+                let verdict = judge.judge(&disk).with_context(context)?;
+                let mut verdict = verdict
+                    .and_then(|verdict| way.remember(&cut, verdict))
+                    .and_then(|()| self.kept(&disk));
+                if verdict.is_ok() && booted.contains(point) {
+                    tally.boots += 1;
+                    verdict = self.boot(&disk, number).with_context(context)?;
+                }
+                tally.count(number, cut.kind, verdict);
+                disk.mend(undo)?;
+            }
+        }
+        line.end("done");
+        println!("{}\n{}", way.told(), judge.looked());
+        if points.len() > log.entries.len() && way.runs != self.story.way {
+            let (name, wanted) = (self.story.name, self.story.way.join(", "));
+            tally.faults.push(format!("{name}: {}, wanted {wanted}", way.told()));
+        }
+        Ok(fs::remove_file(path)?)
+    }
+
+    /// The points that are booted to the end.
+    fn booted(&self, points: &[usize]) -> Vec<usize> {
+        let last = points.len().saturating_sub(1);
+        let places = match self.wanted.boots {
+            0 => Vec::new(),
+            count => cut::spread(last, count),
+        };
+        places.into_iter().map(|place| points[place]).collect()
+    }
+
+    fn boot(&self, disk: &Disk, number: usize) -> Result<Result<(), String>> {
+        let line = Line::begin(&format!("boot point {number}"));
+        let rest = boot::rest(self.lab, disk, &self.folder, self.story.may_stay)?;
+        line.end(&match &rest {
+            Ok(runs) => format!("rests with {runs}"),
+            Err(fault) => fault.clone(),
+        });
+        Ok(rest.map(drop))
+    }
+
+    /// Nothing was written that no update may write.
+    fn kept(&self, disk: &Disk) -> Result<(), String> {
+        let profile = &self.lab.profile;
+        let running = &profile.slots.a;
+        unwritten(disk, &[OUTSIDE, &profile.disk.script, &running.boot, &running.root])
+    }
+}
+
+fn unwritten(disk: &Disk, parts: &[&str]) -> Result<(), String> {
+    let written: Vec<&str> =
+        parts.iter().copied().filter(|name| disk.trace(name).is_some()).collect();
+    if written.is_empty() { Ok(()) } else { Err(format!("written: {}", written.join(", "))) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn points_of_all_stories_are_counted_in_a_row() {
+        assert_eq!(chosen(Points::One(3), 0, 4), [3]);
+        assert_eq!(chosen(Points::One(4), 0, 4), [0; 0]);
+        assert_eq!(chosen(Points::One(4), 4, 10), [0]);
+        assert_eq!(chosen(Points::All, 4, 3), [0, 1, 2]);
+        assert_eq!(chosen(Points::Spread(2), 4, 3), [0, 2]);
+    }
+
+    #[test]
+    fn what_no_update_may_write_is_named() {
+        let (mut disk, log, files) = disk::tests::disk("unwritten");
+        disk.settle(&log, 4).expect("settled");
+        assert_eq!(unwritten(&disk, &[OUTSIDE]), Ok(()));
+        assert_eq!(unwritten(&disk, &["a", OUTSIDE, "b"]), Err("written: a, b".to_owned()));
+        files.iter().for_each(|file| fs::remove_file(file).expect("removed"));
+    }
+}
