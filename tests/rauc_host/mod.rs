@@ -204,7 +204,8 @@ async fn wait_for_name(connection: &Connection, path: &Path) {
     }
 }
 
-/// As on the node, except for the plain format, which alone can be installed without device-mapper.
+/// As on the node, except for the plain format, which alone can be installed without device-mapper, and for
+/// `use-bundle-signing-time`, so that expiry is judged by this machine's clock.
 const SYSTEM: &str = "\
 [system]
 compatible=@COMPATIBLE@

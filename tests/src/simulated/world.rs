@@ -117,6 +117,7 @@ impl World {
             Power::On(node) => {
                 let mut steps = vec![
                     Step::Reset(panic()),
+                    Step::Reset(None),
                     Step::Reset(Some(Cause::Watchdog)),
                     Step::AgentRestarts(None),
                     Step::AgentRestarts(Some(Cause::AgentCrashed)),
