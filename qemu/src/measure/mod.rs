@@ -89,7 +89,7 @@ impl Figure {
 
 /// Takes every figure; returns whether each that has a limit was taken and keeps it.
 pub(crate) fn run(subject: &Subject, form: Form) -> Result<bool> {
-    let releases = [variant::GOOD, variant::UNHEALTHY];
+    let releases = [variant::GOOD, variant::UNHEALTHY, variant::OLDER];
     let lab = Lab::prepare(subject, &releases, Show::Aside)?;
     lab.ensure_saved()?;
     let mut figures = Figures::new();
