@@ -8,7 +8,7 @@
 //! ```
 //!
 //! A disk may write what it was not told to flush in any order (virtio 1.3, 5.2.6); a sector of 512 bytes is
-//! written whole or not at all.
+//! written whole or not at all. A write that ran beside a flush counts as flushed when the record has it before.
 
 use std::fmt;
 
