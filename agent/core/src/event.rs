@@ -1,7 +1,7 @@
 //! What reaches the core and what leaves it: [`Event`] in the past tense, [`Action`] as an order.
 
 use crate::cause::Failure;
-use crate::names::{Bundle, Name, Slot, Source, VerifiedBundle};
+use crate::names::{Bundle, Digest, Name, Slot, Source, VerifiedBundle};
 use crate::version::Version;
 use serde::{Deserialize, Serialize};
 
@@ -21,6 +21,9 @@ pub struct Offer {
     pub source: Source,
     /// When it may be activated.
     pub at: At,
+    /// The SHA-256 of the bundle's own bytes, where whoever offers it knows it: two sources with one content
+    /// are one bundle.
+    pub content: Option<Digest>,
 }
 
 /// What verifying found in a bundle whose signature holds.

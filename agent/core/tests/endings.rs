@@ -39,7 +39,7 @@ fn verified(sizes: Sizes) -> Event {
 }
 
 fn offered(at: At) -> [Event; 3] {
-    let offer = Offer { source: "usb".try_into().expect("short"), at };
+    let offer = Offer { source: "usb".try_into().expect("short"), at, content: None };
     let fits = Sizes { boot: 10, root: 100 };
     [Event::Announced(offer), Event::Fetched(Ok(())), verified(fits)]
 }

@@ -41,7 +41,7 @@ fn inspected(text: &str, digest: u8, compatible: &str, sizes: [u64; 2]) -> Inspe
 /// Every event that the outside could send, plausible or not. What runs in a slot is decided by the
 /// walk, so that a boot tells the truth about it.
 fn events(node: &Node, content: &Content) -> Vec<Event> {
-    let offer = |at| Offer { source: "usb".try_into().expect("short"), at };
+    let offer = |at| Offer { source: "usb".try_into().expect("short"), at, content: None };
     let mut all = vec![Event::Announced(offer(At::Now)), Event::Announced(offer(At::Window))];
     all.extend([
         Event::WindowOpened,

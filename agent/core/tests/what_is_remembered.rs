@@ -239,7 +239,7 @@ fn settled_again(node: Node) -> Node {
 #[test]
 fn an_update_that_a_boot_cut_off_goes_on_when_the_node_has_settled() {
     let source = "usb".try_into().expect("short");
-    let offered = Event::Announced(Offer { source, at: At::Now });
+    let offered = Event::Announced(Offer { source, at: At::Now, content: None });
     let node = settled_again(after(at_home(Update::Idle), [offered.clone()]));
     assert_eq!(node.update.name(), "fetching");
     let node = settled_again(after(at_home(Update::Idle), [offered, Event::Fetched(Ok(()))]));
@@ -268,7 +268,10 @@ fn the_digest_of_what_runs_is_known_only_for_what_was_committed() {
 fn a_bundle_that_cannot_be_had_is_asked_for_as_often_as_the_policy_says() {
     let source = "usb".try_into().expect("short");
     let not = |cause| Event::Fetched(Err(failure(cause)));
-    let node = after(at_home(Update::Idle), [Event::Announced(Offer { source, at: At::Now })]);
+    let node = after(
+        at_home(Update::Idle),
+        [Event::Announced(Offer { source, at: At::Now, content: None })],
+    );
     let again = after(node.clone(), [not(Cause::Network)]);
     assert!(matches!(again.update, Update::Fetching { attempt: 2, .. }), "{:?}", again.update);
     let ended_with = |node| ended(&node).and_then(|(_, _, cause)| cause);

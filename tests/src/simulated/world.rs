@@ -124,7 +124,7 @@ impl World {
                 ];
                 let offers = self.offers.iter().map(|(number, at)| {
                     let source = (*number).try_into().expect("short");
-                    Event::Announced(Offer { source, at: *at })
+                    Event::Announced(Offer { source, at: *at, content: None })
                 });
                 steps.extend(offers.map(|event| Step::Heard(event.into())));
                 let said = [

@@ -38,7 +38,7 @@ fn full_node() -> Node {
     let long = |c: char, n: usize| core::iter::repeat_n(c, n).collect::<std::string::String>();
     let version = Version::new(&long('9', 32)).expect("32 characters");
     let source = long('s', 255).as_str().try_into().expect("255 bytes");
-    let offer = Offer { source, at: At::Window };
+    let offer = Offer { source, at: At::Window, content: Some(Digest([0xff; 32])) };
     let digest = Digest([0xff; 32]);
     let name = long('n', 48).as_str().try_into().expect("48 bytes");
     let evidence = text(format_args!("{}", long('e', 200)));

@@ -267,7 +267,7 @@ impl Life {
             return Ok(Response::Refused { because });
         };
         let admitted = self.machine.node().admits_update();
-        self.admit_on_disk(admitted, Event::Announced(Offer { source: name, at }))
+        self.admit_on_disk(admitted, Event::Announced(Offer { source: name, at, content: None }))
     }
 
     /// Admits what a restart would have to know about: only while the ledger is on the disk.

@@ -143,7 +143,8 @@ async fn while_the_ledger_is_in_memory_nothing_is_installed() {
         let bundle = steadfast_core::Bundle { version, digest: sha256(b"2.0") };
         let bytes = postcard::to_allocvec(&bundle).expect("short");
         let bundle = postcard::from_bytes(&bytes).expect("it is one");
-        let offer = Offer { source: "/usb/2.raucb".try_into().expect("short"), at: At::Now };
+        let offer =
+            Offer { source: "/usb/2.raucb".try_into().expect("short"), at: At::Now, content: None };
         node.life.give(Action::Install { offer, bundle, target: Slot::B });
         let heard = node.own.try_recv();
         assert!(matches!(&heard, Ok(Event::Installed(Err(why))) if why.cause == Cause::Write));
