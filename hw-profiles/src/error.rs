@@ -18,6 +18,22 @@ pub enum ProfileError {
         /// What the system said.
         source: io::Error,
     },
+    /// No board is called so.
+    #[error("there is no board {name}; there is {known}")]
+    Unknown {
+        /// The name asked for.
+        name: String,
+        /// The names that there are.
+        known: String,
+    },
+    /// A board's file is called otherwise than the board.
+    #[error("{path} describes the board {name}, so it must be called {name}.toml", path = path.display())]
+    Misnamed {
+        /// The file.
+        path: PathBuf,
+        /// What it calls its board.
+        name: String,
+    },
     /// The text is not a profile: not TOML, an unknown key, a missing key, a value of the wrong type.
     #[error("{file}:{line}: the hardware profile was not read: {message}")]
     Syntax {

@@ -24,6 +24,27 @@ pub use schema::{
     Slots, UBoot, Watchdog,
 };
 
+/// The names of the boards in a folder, in their order.
+pub fn boards(folder: &Path) -> Result<Vec<String>, ProfileError> {
+    let read = |source| ProfileError::Read { path: folder.to_path_buf(), source };
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(read)? {
+        let file = entry.map_err(read)?.file_name();
+        names.extend(file.to_str().and_then(|file| file.strip_suffix(".toml")).map(str::to_owned));
+    }
+    names.sort();
+    Ok(names)
+}
+
+/// Whether a folder has a board of this name; the error tells which it has.
+pub fn known(folder: &Path, name: &str) -> Result<(), ProfileError> {
+    let known = boards(folder)?;
+    match known.iter().any(|board| board == name) {
+        true => Ok(()),
+        false => Err(ProfileError::Unknown { name: name.to_owned(), known: known.join(", ") }),
+    }
+}
+
 impl Profile {
     /// The profile in the file at `path`.
     pub fn load(path: impl AsRef<Path>) -> Result<Self, ProfileError> {
@@ -31,6 +52,17 @@ impl Profile {
         let text = std::fs::read_to_string(path)
             .map_err(|source| ProfileError::Read { path: path.to_path_buf(), source })?;
         Self::parse_named(&text, &path.display().to_string())
+    }
+
+    /// The profile of the board `name` in a folder of boards, whose files are called after their boards.
+    pub fn named(folder: &Path, name: &str) -> Result<Self, ProfileError> {
+        known(folder, name)?;
+        let path = folder.join(name).with_extension("toml");
+        let profile = Self::load(&path)?;
+        match profile.name == name {
+            true => Ok(profile),
+            false => Err(ProfileError::Misnamed { path, name: profile.name }),
+        }
     }
 
     /// The profile in `text`; errors name the file `<profile>`.

@@ -1,6 +1,8 @@
 //! What a board file promises to its readers, and what it says when it cannot keep it.
 
-use hw_profile::{Chooser, Profile, ProfileError};
+use std::path::Path;
+
+use hw_profile::{Chooser, Profile, ProfileError, boards};
 
 const BOARD: &str = include_str!("../boards/qemu-arm64.toml");
 
@@ -33,12 +35,30 @@ fn the_board_in_the_tree_is_accepted() {
 
 #[test]
 fn every_board_file_is_accepted_and_named_after_its_board() {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/boards");
-    for entry in std::fs::read_dir(folder).expect("the folder is there") {
-        let path = entry.expect("the entry can be read").path();
-        let profile = Profile::load(&path).unwrap_or_else(|error| panic!("{error}"));
-        assert_eq!(path.file_stem().and_then(|stem| stem.to_str()), Some(profile.name.as_str()));
+    let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/boards"));
+    let names = boards(folder).expect("the folder is there");
+    assert!(names.contains(&"qemu-arm64".to_owned()), "{names:?}");
+    for name in names {
+        Profile::named(folder, &name).unwrap_or_else(|error| panic!("{error}"));
     }
+}
+
+#[test]
+fn a_board_that_is_not_there_is_refused_with_those_that_are() {
+    let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/boards"));
+    for name in ["qemu-arm", "../boards/qemu-arm64", ""] {
+        let error = Profile::named(folder, name).expect_err("no such board").to_string();
+        assert!(error.starts_with(&format!("there is no board {name};")), "{error}");
+        assert!(error.contains("qemu-arm64"), "{error}");
+    }
+}
+
+#[test]
+fn a_board_file_that_is_called_otherwise_is_refused() {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("other.toml"), BOARD).expect("writable");
+    let error = Profile::named(folder.path(), "other").expect_err("it is another board's");
+    assert!(error.to_string().ends_with("so it must be called qemu-arm64.toml"), "{error}");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! A board of the tree, and what the templates of the root file system may say about it.
 
 use anyhow::{Result, ensure};
-use hw_profile::{Chooser, Profile};
+use hw_profile::{Chooser, Profile, ProfileError};
 
 use crate::places;
 use crate::template::Values;
@@ -11,10 +11,14 @@ const AGENT_STARTS: u32 = 5;
 /// What systemd waits for a stuck agent to end, and then again for the script after it.
 const AGENT_STOP_S: u32 = 20;
 
+/// The name of a board in the tree, as the command line has it.
+pub(crate) fn named(name: &str) -> Result<String, ProfileError> {
+    hw_profile::known(&places::boards(), name).map(|()| name.to_owned())
+}
+
 /// The profile of a board in the tree.
 pub(crate) fn load(name: &str) -> Result<Profile> {
-    let path = places::workspace().join("hw-profiles/boards").join(format!("{name}.toml"));
-    let profile = Profile::load(&path)?;
+    let profile = Profile::named(&places::boards(), name)?;
     ensure!(
         profile.boot.chooser == Chooser::Steadfast,
         "nothing was built: images with another boot chooser than \"steadfast\" are not made yet"

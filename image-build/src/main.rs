@@ -63,7 +63,7 @@ enum Command {
     /// Fetch the board's firmware and a RAUC for this machine; print where they are, as JSON
     Tools {
         /// Board of hw-profiles/boards
-        #[arg(long, default_value = "qemu-arm64")]
+        #[arg(long, default_value = "qemu-arm64", value_parser = board::named)]
         board: String,
     },
     /// Sign a trial bundle and check it against the keyring; build nothing
@@ -86,7 +86,7 @@ A small bundle is signed before anything is built, so the token is used twice.";
 #[derive(Debug, clap::Args)]
 struct BuildArgs {
     /// Board of hw-profiles/boards
-    #[arg(long, required = true)]
+    #[arg(long, required = true, value_parser = board::named)]
     board: Option<String>,
     /// Version of the release, such as 1.4.0
     #[arg(long, required = true)]

@@ -20,6 +20,11 @@ pub(crate) fn workspace() -> PathBuf {
     own.parent().map_or_else(|| own.clone(), PathBuf::from)
 }
 
+/// The boards of the tree.
+pub(crate) fn boards() -> PathBuf {
+    workspace().join("hw-profiles/boards")
+}
+
 /// The user's cache folder; safe to remove at any time.
 pub(crate) fn cache() -> PathBuf {
     base("XDG_CACHE_HOME", ".cache").join("steadfast")

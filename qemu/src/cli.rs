@@ -25,7 +25,7 @@ use crate::{demo, disks, measure, places, powercut, verify};
 #[command(name = "cargo lab", disable_help_subcommand = true)]
 struct Cli {
     /// Board to emulate: a file of hw-profiles/boards.
-    #[arg(long, global = true, default_value = "qemu-arm64")]
+    #[arg(long, global = true, default_value = "qemu-arm64", value_parser = board)]
     board: String,
     /// Agent's binary to put into the images, instead of one built from this tree.
     #[arg(long, global = true, value_name = "FILE")]
@@ -131,6 +131,11 @@ impl PowercutArguments {
         };
         Wanted { points, boots: self.boots, seed: self.seed }
     }
+}
+
+/// The name of a board in the tree.
+fn board(name: &str) -> Result<String, hw_profile::ProfileError> {
+    hw_profile::known(&places::boards(), name).map(|()| name.to_owned())
 }
 
 /// Does what the command line says; returns whether it is done.

@@ -74,10 +74,9 @@ fn lock() -> Result<File> {
 impl Lab {
     /// Builds the first disk and the given releases.
     pub(crate) fn prepare(subject: &Subject, releases: &[Variant], show: Show) -> Result<Self> {
-        let path = places::workspace().join(format!("hw-profiles/boards/{}.toml", subject.board));
-        let profile = Profile::load(&path)?;
+        let profile = Profile::named(&places::boards(), &subject.board)?;
         let qemu = profile.qemu.clone().with_context(|| {
-            format!("{} has no [qemu] section: it is not emulated", path.display())
+            format!("the board {} has no [qemu] section: it is not emulated", profile.name)
         })?;
         let lock = lock()?;
         let builder = Builder::new(&profile, subject.agent.as_deref())?;

@@ -10,6 +10,11 @@ pub(crate) fn workspace() -> PathBuf {
     own.parent().map_or_else(|| own.clone(), PathBuf::from)
 }
 
+/// The boards of the tree.
+pub(crate) fn boards() -> PathBuf {
+    workspace().join("hw-profiles/boards")
+}
+
 /// The user's cache folder for Steadfast; safe to remove at any time.
 pub(crate) fn cache() -> PathBuf {
     let base = env::var_os("XDG_CACHE_HOME").filter(|value| !value.is_empty());
