@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! set-up ─► format ─► lints ─► bare core ─► tests ─► doc tests ─► dependencies ─► cross builds ─► lab scenarios
+//!                                                                                               ─► power cuts
 //! ```
 //!
 //! It stops at the first failure, unless told to go on. What is not tried is named with its reason. Its last line
@@ -16,6 +17,7 @@ use anyhow::{Context, Result, bail, ensure};
 
 use crate::build::{build_agent, cargo};
 use crate::lab::{Lab, Subject};
+use crate::powercut;
 use crate::scenario::{self, Keep, Outcome, Scenario};
 use crate::setup::{self, Consent};
 use crate::steps::{Line, step};
@@ -41,6 +43,9 @@ const SCENARIOS: [&str; 13] = [
     "older",
     "usb",
 ];
+
+/// The power cut after every write of an update, with the seconds that recording and judging take on a quiet machine.
+const POWER_CUTS: (&str, u32) = ("power cuts", 360);
 
 /// The whole run ends before this; CI stops it soon after.
 const RUN_LIMIT: Duration = Duration::from_secs(57 * 60);
@@ -97,7 +102,8 @@ impl Tally {
         let checks = CHECKS.iter().map(|(name, _)| *name);
         let targets = TARGETS.iter().map(|(name, _)| *name);
         let scenarios = scenario::ALL.iter().map(|scenario| scenario.name);
-        for name in checks.chain(targets).chain(["the lab"]).chain(scenarios) {
+        let more = ["the lab", POWER_CUTS.0];
+        for name in checks.chain(targets).chain(more).chain(scenarios) {
             if !self.named.contains(name) {
                 self.leave_out(name, why);
             }
@@ -181,15 +187,17 @@ fn in_the_lab(tally: &mut Tally, subject: &Subject, began: Instant) -> Result<()
     tally.count("the lab", prepared)?;
     let Some(lab) = lab else {
         scenarios.iter().for_each(|scenario| tally.leave_out(scenario.name, "there is no lab"));
+        tally.leave_out(POWER_CUTS.0, "there is no lab");
         return Ok(());
     };
     for scenario in scenarios {
-        if !fits(began.elapsed(), scenario) {
-            let why = format!("with {} s it may not end in time", scenario.budget_s);
-            tally.leave_out(scenario.name, &why);
-            continue;
+        if in_time(tally, began, scenario.name, scenario.budget_s) {
+            tally.count(scenario.name, tried(&lab, scenario))?;
         }
-        tally.count(scenario.name, tried(&lab, scenario))?;
+    }
+    let (name, budget_s) = POWER_CUTS;
+    if in_time(tally, began, name, budget_s) {
+        tally.count(name, powercut::check(&lab))?;
     }
     for scenario in scenario::ALL.iter().filter(|scenario| !SCENARIOS.contains(&scenario.name)) {
         tally.leave_out(scenario.name, "never part of this run; `cargo lab run` tries it");
@@ -197,9 +205,18 @@ fn in_the_lab(tally: &mut Tally, subject: &Subject, began: Instant) -> Result<()
     Ok(())
 }
 
-/// Whether `scenario` ends before the limit on a machine of half the speed, when it begins after `elapsed`.
-fn fits(elapsed: Duration, scenario: &Scenario) -> bool {
-    elapsed + Duration::from_secs(2 * u64::from(scenario.budget_s)) < RUN_LIMIT
+/// Whether there is time for what takes `budget_s`; what there is no time for is left out.
+fn in_time(tally: &mut Tally, began: Instant, name: &str, budget_s: u32) -> bool {
+    let fits = fits(began.elapsed(), budget_s);
+    if !fits {
+        tally.leave_out(name, &format!("with {budget_s} s it may not end in time"));
+    }
+    fits
+}
+
+/// Whether what takes `budget_s` ends before the limit on a machine of half the speed, when it begins after `elapsed`.
+fn fits(elapsed: Duration, budget_s: u32) -> bool {
+    elapsed + Duration::from_secs(2 * u64::from(budget_s)) < RUN_LIMIT
 }
 
 fn tried(lab: &Lab, scenario: &Scenario) -> Result<()> {
@@ -235,8 +252,8 @@ mod tests {
     fn a_scenario_is_begun_only_with_twice_its_budget_before_the_limit() {
         for scenario in in_order().expect("every name is a scenario") {
             let twice = Duration::from_secs(2 * u64::from(scenario.budget_s));
-            assert!(fits(Duration::ZERO, scenario), "{}", scenario.name);
-            assert!(!fits(RUN_LIMIT - twice, scenario), "{}", scenario.name);
+            assert!(fits(Duration::ZERO, scenario.budget_s), "{}", scenario.name);
+            assert!(!fits(RUN_LIMIT - twice, scenario.budget_s), "{}", scenario.name);
         }
     }
 
@@ -292,7 +309,7 @@ mod tests {
         let mut tally = Tally::new(AfterFailure::Stop);
         tally.count("format", Ok(())).expect("it passed");
         tally.leave_out_the_rest("stopped");
-        let rest = CHECKS.len() - 1 + TARGETS.len() + 1 + scenario::ALL.len();
+        let rest = CHECKS.len() - 1 + TARGETS.len() + 2 + scenario::ALL.len();
         assert_eq!(usize::try_from(tally.left_out).expect("few"), rest);
     }
 }

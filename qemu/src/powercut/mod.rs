@@ -83,6 +83,16 @@ pub(crate) fn run(subject: &Subject, wanted: Wanted) -> Result<bool> {
     Ok(tally.faults.is_empty())
 }
 
+/// The check that no node is lost, wherever the power goes.
+pub(crate) fn check(lab: &Lab) -> Result<()> {
+    let wanted = Wanted { points: Points::All, boots: 0, seed: 1 };
+    let tally = judged(lab, wanted, Show::Kept)?;
+    let closing = tally.closing(wanted.seed);
+    ensure!(tally.faults.is_empty(), "{closing}");
+    println!("         {closing}");
+    Ok(())
+}
+
 fn judged(lab: &Lab, wanted: Wanted, show: Show) -> Result<Tally> {
     for story in &STORIES {
         lab.build(story.release)?;
