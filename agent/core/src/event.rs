@@ -113,6 +113,8 @@ pub enum Event {
     Ticked,
     /// An operator takes back the update that waits for its window.
     CancelAsked,
+    /// Somebody switches the machine off or restarts it in an orderly way, and it was not the agent.
+    ShutdownAsked,
 }
 
 impl Event {
@@ -133,6 +135,7 @@ impl Event {
             Event::RollbackAsked => "rollback-asked",
             Event::Ticked => "ticked",
             Event::CancelAsked => "cancel-asked",
+            Event::ShutdownAsked => "shutdown-asked",
         }
     }
 }

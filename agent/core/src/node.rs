@@ -20,6 +20,10 @@ use serde::{Deserialize, Serialize};
 /// How many refused digests are remembered; the oldest is forgotten first.
 const REFUSED: usize = 16;
 
+/// How many shutdowns that somebody asked for a trial bears; a further one is a restart like any other. A
+/// person asks for one or two; a system that restarts the node by itself would do so for ever.
+const SHUTDOWNS: u8 = 4;
+
 /// The limits that hold on this node.
 #[derive(Clone, Debug)]
 pub struct Policy {

@@ -3,7 +3,7 @@
 //! ```text
 //! Idle → Fetching → Verifying → Installing → Ready → Activating → Rebooting
 //!   ▲                                                                 │
-//!   ├──────────── Committing ◀── healthy ───────────────────────── Probation
+//!   ├──────────── Committing ◀── healthy ───────────────────────── Probation ⇄ Leaving
 //!   └─ Settling ◀─ (old slot) Returning ◀─ Condemning ◀─ unhealthy ───┘
 //! ```
 //!
@@ -33,8 +33,9 @@ pub enum Update {
     Activating { trial: Trial, at: At },
     /// Restarting into the slot.
     Rebooting { trial: Trial },
-    /// Running the new system; its health is undecided.
-    Probation { trial: Trial, restarts: u8 },
+    /// Running the new system; its health is undecided. It was started again `restarts` times that
+    /// nobody asked for, and `shutdowns` times that somebody did.
+    Probation { trial: Trial, restarts: u8, shutdowns: u8 },
     /// An ordinary boot; its health is undecided.
     Settling { trial: Trial },
     /// Healthy; telling the boot store to keep the slot.
@@ -43,6 +44,9 @@ pub enum Update {
     Condemning { trial: Trial, failure: Failure },
     /// Restarting out of the condemned slot.
     Returning { trial: Trial, failure: Failure },
+    /// Somebody switches the node off in the middle of a trial, which goes on at the next start: telling
+    /// the boot store that this was no failed boot.
+    Leaving { trial: Trial, restarts: u8, shutdowns: u8 },
 }
 
 impl Update {
@@ -54,7 +58,7 @@ impl Update {
             U::Fetching { offer, attempt, .. } => A::Fetch { offer, attempt },
             U::Verifying { offer, .. } => A::Verify(offer),
             U::Installing { offer, bundle, target, .. } => A::Install { offer, bundle, target },
-            U::Activating { trial, .. } => A::Activate(trial.slot),
+            U::Activating { trial, .. } | U::Leaving { trial, .. } => A::Activate(trial.slot),
             U::Rebooting { .. } | U::Returning { .. } => A::Reboot,
             U::Probation { .. } | U::Settling { .. } => A::Judge,
             U::Committing { trial, .. } => A::Commit(trial.slot),
@@ -77,6 +81,7 @@ impl Update {
             Update::Committing { .. } => "committing",
             Update::Condemning { .. } => "condemning",
             Update::Returning { .. } => "returning",
+            Update::Leaving { .. } => "leaving",
         }
     }
 
@@ -100,7 +105,8 @@ impl Update {
             | Update::Settling { trial }
             | Update::Committing { trial, .. }
             | Update::Condemning { trial, .. }
-            | Update::Returning { trial, .. } => Some(&trial.version),
+            | Update::Returning { trial, .. }
+            | Update::Leaving { trial, .. } => Some(&trial.version),
         }
     }
 }

@@ -19,6 +19,14 @@ fn a_slot_that_is_good_again_does_not_boot_before_the_one_that_stayed() {
     assert_eq!(env.primary(), Some(Slot::A), "its place stays");
 }
 
+#[test]
+fn a_slot_that_runs_on_trial_and_is_activated_again_has_its_attempts_back_and_boots_first() {
+    let on_trial = BootEnv { left: [3, 0], ..BootEnv::fresh(3).activated(Slot::B, 3) };
+    assert_eq!(on_trial.primary(), Some(Slot::A), "this was its last boot");
+    let env = on_trial.activated(Slot::B, 3);
+    assert_eq!((&env.order[..], env.left), (&[Slot::B, Slot::A][..], [3, 3]));
+}
+
 /// U-Boot reads up to the first empty text (`env/common.c`), so what stands behind it is nothing.
 #[test]
 fn what_stands_behind_the_end_is_not_read() {

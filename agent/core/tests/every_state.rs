@@ -48,6 +48,7 @@ fn events(node: &Node, content: &Content) -> Vec<Event> {
         Event::Confirmed,
         Event::RollbackAsked,
         Event::CancelAsked,
+        Event::ShutdownAsked,
         Event::Ticked,
     ]);
     let passing = || failure(Cause::Network);
@@ -69,7 +70,8 @@ fn events(node: &Node, content: &Content) -> Vec<Event> {
     for slot in Slot::ALL {
         let Some(version) = content.slots[slot as usize].clone() else { continue };
         for other in [OtherSlot::Bad, OtherSlot::Untried, OtherSlot::Tried] {
-            for evidence in [None, Some(failure(Cause::Panic))] {
+            for evidence in [None, Some(Cause::Panic), Some(Cause::Watchdog)] {
+                let evidence = evidence.map(failure);
                 // Two boot ids are enough: this boot's, and another.
                 let new = [if node.boot[0] == 1 { 2 } else { 1 }; 16];
                 for id in [node.boot, new] {
@@ -97,7 +99,7 @@ type World = (Node, Content);
 /// One arrow: where the node was, what happened, where it is.
 type Rule = fn(&Node, &Event, &Node) -> bool;
 
-const RULES: [(&str, Rule); 12] = [
+const RULES: [(&str, Rule); 13] = [
     ("pending only while settling", |_, _, to| {
         let settles = match &to.update {
             Update::Settling { .. } => true,
@@ -163,6 +165,20 @@ const RULES: [(&str, Rule); 12] = [
         (_, None) => true,
     }),
     ("a tick changes nothing", |from, event, to| *event != Event::Ticked || from == to),
+    ("a shutdown is no restart", |from, event, to| match (&from.update, event) {
+        (Update::Leaving { trial, restarts, shutdowns }, Event::Booted(boot)) => {
+            let (trial, restarts, shutdowns) = (trial.clone(), *restarts, *shutdowns);
+            let nothing_else = boot.evidence.is_none() && boot.slot == trial.slot;
+            !nothing_else || to.update == Update::Probation { trial, restarts, shutdowns }
+        }
+        (Update::Leaving { .. }, _) => from == to,
+        (Update::Probation { restarts: before, .. }, Event::ShutdownAsked) => match &to.update {
+            Update::Leaving { restarts, .. } => restarts == before,
+            _ => from == to,
+        },
+        (_, Event::ShutdownAsked) => from == to,
+        _ => true,
+    }),
 ];
 
 fn rises(from: &Option<Version>, to: &Option<Version>) -> bool {
@@ -366,6 +382,11 @@ fn time_alone_changes_nothing() {
 }
 
 #[test]
+fn a_shutdown_that_somebody_asked_for_costs_a_trial_no_restart() {
+    holds("a shutdown is no restart");
+}
+
+#[test]
 fn no_slot_that_is_half_written_is_activated() {
     holds("half-written slots are not activated");
 }
@@ -387,6 +408,12 @@ fn rests((mut node, mut content): World, healthy: bool) -> bool {
             Action::Fetch { .. } => Event::Fetched(Ok(())),
             Action::Verify(_) => Event::Verified(Ok(inspected("3", 3, "board", [1, 1]))),
             Action::Install { .. } => Event::Installed(Ok(())),
+            // Whoever switches the node off switches it on again.
+            Action::Activate(slot) if matches!(node.update, Update::Leaving { .. }) => {
+                let Some(version) = content.slots[slot as usize].clone() else { return false };
+                let (id, other) = ([node.boot[0].wrapping_add(1); 16], OtherSlot::Untried);
+                Event::Booted(Boot { slot, version, id, other, evidence: None })
+            }
             Action::Activate(_) => Event::Activated(Ok(())),
             Action::Judge => Event::Judged(verdict),
             Action::Commit(_) => Event::Committed(Ok(())),
@@ -435,5 +462,5 @@ fn label(event: &Event) -> String {
 fn the_walk_reaches_every_state() {
     let Walk { worlds, arrows, states, .. } = walk();
     println!("{} states, {worlds} nodes, {arrows} arrows", states.len());
-    assert_eq!(states.len(), 12, "{states:?}");
+    assert_eq!(states.len(), 13, "{states:?}");
 }

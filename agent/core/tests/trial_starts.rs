@@ -1,8 +1,8 @@
 //! What a start of the agent means to a trial that is not judged yet.
 
 use steadfast_core::{
-    Boot, Cause, Digest, Event, Failure, Node, OtherSlot, Policy, Sizes, Slot, Trial, Update,
-    Version, Why,
+    Action, Boot, Cause, Digest, Event, Failure, Node, OtherSlot, Policy, Sizes, Slot, Trial,
+    Update, Version, Why,
 };
 
 fn policy() -> Policy {
@@ -32,7 +32,7 @@ fn power_on(node: Node, id: u8) -> Node {
 
 #[test]
 fn a_trial_bears_no_more_restarts_than_the_policy_says() {
-    let mut node = on_trial(|trial| Update::Probation { trial, restarts: 0 });
+    let mut node = on_trial(|trial| Update::Probation { trial, restarts: 0, shutdowns: 0 });
     for id in 1..=2 {
         node = power_on(node, id);
         assert!(matches!(node.update, Update::Probation { restarts, .. } if restarts == id));
@@ -44,7 +44,7 @@ fn a_trial_bears_no_more_restarts_than_the_policy_says() {
 #[test]
 fn an_agent_that_ended_once_before_a_power_cut_is_a_restart_and_a_panic_is_not() {
     let start = |cause: Cause| {
-        let node = on_trial(|trial| Update::Probation { trial, restarts: 0 });
+        let node = on_trial(|trial| Update::Probation { trial, restarts: 0, shutdowns: 0 });
         let version = Version::new("2").expect("a version");
         let evidence = Some(Failure::new(cause, format_args!("seen")));
         let boot =
@@ -61,4 +61,82 @@ fn a_commit_that_lost_its_power_is_judged_again() {
     let node = on_trial(|trial| Update::Committing { trial, attempt: 1 });
     let node = power_on(node, 1);
     assert!(matches!(node.update, Update::Probation { restarts: 1, .. }), "{:?}", node.update);
+}
+
+/// Starts in the slot on trial, with this boot id and what the last end left behind.
+fn start(node: Node, id: u8, evidence: Option<Cause>) -> Update {
+    let version = Version::new("2").expect("a version");
+    let evidence = evidence.map(|cause| Failure::new(cause, format_args!("seen")));
+    let boot = Boot { slot: Slot::B, version, id: [id; 16], other: OtherSlot::Untried, evidence };
+    node.next(Event::Booted(boot), &policy()).update
+}
+
+/// Somebody switches the node off in the middle of a trial that was started again as often as it may be.
+fn left() -> Node {
+    let node = on_trial(|trial| Update::Probation { trial, restarts: 2, shutdowns: 0 });
+    node.next(Event::ShutdownAsked, &policy())
+}
+
+#[test]
+fn a_shutdown_that_somebody_asked_for_is_no_failed_boot() {
+    let node = left();
+    assert_eq!(node.update.action(), Some(Action::Activate(Slot::B)), "its attempts come back");
+    for heard in [Ok(()), Err(Failure::new(Cause::Write, format_args!("seen")))] {
+        let after = node.clone().next(Event::Activated(heard), &policy());
+        assert_eq!(after, node, "it waits for the next start, and a power-off stays one");
+    }
+    let again = start(node, 1, None);
+    assert!(matches!(again, Update::Probation { restarts: 2, shutdowns: 1, .. }), "{again:?}");
+}
+
+#[test]
+fn a_shutdown_that_was_taken_back_counts_as_no_restart() {
+    let here = left().boot[0];
+    for evidence in [None, Some(Cause::AgentCrashed)] {
+        let again = start(left(), here, evidence);
+        assert!(matches!(again, Update::Probation { restarts: 2, .. }), "{again:?}");
+    }
+}
+
+#[test]
+fn a_shutdown_that_hung_is_a_restart_and_a_panic_in_it_is_a_verdict() {
+    let fresh = || {
+        let node = on_trial(|trial| Update::Probation { trial, restarts: 0, shutdowns: 0 });
+        node.next(Event::ShutdownAsked, &policy())
+    };
+    for cause in [Cause::Watchdog, Cause::AgentCrashed] {
+        let again = start(fresh(), 1, Some(cause.clone()));
+        assert!(matches!(again, Update::Probation { restarts: 1, .. }), "{again:?}");
+        let Update::Condemning { failure, .. } = start(left(), 1, Some(cause.clone())) else {
+            panic!("too often")
+        };
+        assert_eq!(failure.cause, cause);
+    }
+    let Update::Condemning { failure, .. } = start(fresh(), 1, Some(Cause::Panic)) else {
+        panic!("a verdict")
+    };
+    assert_eq!(failure.cause, Cause::Panic);
+}
+
+#[test]
+fn a_trial_that_was_left_and_did_not_start_again_ends() {
+    let version = Version::new("1").expect("a version");
+    let other = OtherSlot::Tried;
+    let boot = Boot { slot: Slot::A, version, id: [1; 16], other, evidence: None };
+    let Update::Condemning { trial, failure } = left().next(Event::Booted(boot), &policy()).update
+    else {
+        panic!("the old slot runs")
+    };
+    assert_eq!((trial.slot, failure.cause), (Slot::B, Cause::Power));
+}
+
+#[test]
+fn a_system_that_switches_the_node_off_again_and_again_comes_back() {
+    let mut node = on_trial(|trial| Update::Probation { trial, restarts: 0, shutdowns: 0 });
+    let mut starts = 0;
+    while !matches!(node.update, Update::Condemning { .. }) {
+        starts += 1;
+        node = power_on(node.next(Event::ShutdownAsked, &policy()), starts);
+    }
+    assert_eq!(starts, 4 + 2 + 1, "four shutdowns are borne, then each is a restart");
 }

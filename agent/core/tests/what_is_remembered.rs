@@ -122,7 +122,7 @@ fn a_commit_is_tried_again_and_then_given_up() {
 
 #[test]
 fn a_trial_that_an_operator_ends_is_ended_by_him() {
-    let node = away(Update::Probation { trial: trial(Why::Update), restarts: 0 });
+    let node = away(Update::Probation { trial: trial(Why::Update), restarts: 0, shutdowns: 0 });
     assert_eq!(condemned(&after(node, [Event::RollbackAsked])), Some(Cause::Operator));
 }
 
@@ -193,7 +193,8 @@ fn what_the_end_left_behind_is_the_cause_and_without_it_the_slots_say_it() {
 
 #[test]
 fn an_agent_that_dies_in_a_trial_is_the_cause_that_it_left_behind() {
-    let probation = away(Update::Probation { trial: trial(Why::Update), restarts: 1 });
+    let probation =
+        away(Update::Probation { trial: trial(Why::Update), restarts: 1, shutdowns: 0 });
     let again = |evidence| start(Slot::B, HERE, OtherSlot::Untried, evidence);
     let node = after(probation.clone(), [again(Some(Cause::Watchdog))]);
     assert_eq!(condemned(&node), Some(Cause::Watchdog));
@@ -206,7 +207,7 @@ fn an_agent_that_dies_in_a_trial_is_the_cause_that_it_left_behind() {
 
 #[test]
 fn a_panic_in_a_trial_ends_it_at_once() {
-    let node = away(Update::Probation { trial: trial(Why::Update), restarts: 0 });
+    let node = away(Update::Probation { trial: trial(Why::Update), restarts: 0, shutdowns: 0 });
     let node = after(node, [start(Slot::B, NEW, OtherSlot::Untried, Some(Cause::Panic))]);
     assert_eq!(condemned(&node), Some(Cause::Panic));
 }

@@ -3,7 +3,7 @@
 use super::disk::{COMMITTED, Content, TRIAL};
 use super::plug::{Leaves, Plug, PowerCut};
 use super::world::{Answer, Power, World, bundle, failed, policy};
-use steadfast_core::{Action, Bundle, Cause, Event, Inspected, Node, Sizes, Slot, Verdict};
+use steadfast_core::{Action, Bundle, Cause, Event, Inspected, Node, Sizes, Slot, Update, Verdict};
 
 impl World {
     /// The port that the node waits on does its work, and the node hears of it.
@@ -38,6 +38,15 @@ impl World {
         };
         let done = self.turn(node, event, plug);
         self.keeps_its_word()?;
+        // What was left waits for the next start: the machine goes down now.
+        if done.is_ok()
+            && let Update::Leaving { trial, .. } = &node.update
+        {
+            if answer == Answer::Done && !self.may_start_again(trial.slot) {
+                return Err("a shutdown costs a trial no attempt");
+            }
+            self.power = Power::Off(None);
+        }
         Ok(done)
     }
 
@@ -45,6 +54,12 @@ impl World {
     fn may_be_kept(&self, node: &Node, slot: Slot) -> bool {
         let alone = node.committed.is_none() && node.doubt.is_some();
         self.seen.approved[slot as usize] || alone
+    }
+
+    /// The slot boots next, with all the attempts of a trial.
+    fn may_start_again(&self, slot: Slot) -> bool {
+        let env = self.disk.boot_env().env;
+        env.primary() == Some(slot) && env.left[slot as usize] == TRIAL
     }
 
     fn works(

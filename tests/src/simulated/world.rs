@@ -134,6 +134,10 @@ impl World {
                     Event::CancelAsked,
                 ];
                 steps.extend(said.map(|event| Step::Heard(event.into())));
+                // One shutdown a trial: a second one leads to nothing new until they are counted as restarts.
+                if matches!(node.update, Update::Probation { shutdowns: 0, .. }) {
+                    steps.push(Step::Heard(Event::ShutdownAsked.into()));
+                }
                 let answers: &[Answer] = match node.update.action() {
                     None => &[],
                     Some(Action::Reboot) => &[Answer::Done],

@@ -29,14 +29,18 @@ impl Node {
     /// The agent ended and was started again; the system went on.
     fn agent_restarted(self, update: Update, boot: Boot, policy: &Policy) -> Node {
         match update {
-            Update::Probation { trial, restarts } if restarts >= policy.restarts => {
+            Update::Probation { trial, restarts, .. } if restarts >= policy.restarts => {
                 let failure = boot.evidence.unwrap_or_else(|| {
                     Failure::new(Cause::AgentCrashed, format_args!("{} restarts", restarts + 1))
                 });
                 self.to(Update::Condemning { trial, failure })
             }
-            Update::Probation { trial, restarts } => {
-                self.to(Update::Probation { trial, restarts: restarts + 1 })
+            Update::Probation { trial, restarts, shutdowns } => {
+                self.to(Update::Probation { trial, restarts: restarts + 1, shutdowns })
+            }
+            // The machine did not end after all.
+            Update::Leaving { trial, restarts, shutdowns } => {
+                self.to(Update::Probation { trial, restarts, shutdowns })
             }
             // An agent that dies while it commits must not do so for ever.
             Update::Committing { trial, attempt } if trial.why != Why::Restart => {
@@ -85,17 +89,22 @@ impl Node {
                 self.pending = Pending::Ready(trial, at);
                 self.settling(boot.evidence)
             }
-            U::Probation { trial, restarts } if trial.slot == boot.slot => {
-                self.tried_again(trial, restarts, boot.evidence, policy)
+            U::Probation { trial, restarts, shutdowns } if trial.slot == boot.slot => {
+                self.tried_again(Tried { trial, restarts, shutdowns }, boot.evidence, policy)
+            }
+            U::Leaving { trial, restarts, shutdowns } if trial.slot == boot.slot => {
+                self.came_back(Tried { trial, restarts, shutdowns }, boot.evidence, policy)
             }
             U::Committing { trial, attempt } if trial.slot == boot.slot => {
-                self.to(U::Probation { trial, restarts: attempt })
+                self.to(U::Probation { trial, restarts: attempt, shutdowns: 0 })
             }
             U::Activating { trial, .. } | U::Rebooting { trial } => {
                 let failure = boot.evidence.unwrap_or_else(|| never_started(boot.other));
                 self.to(U::Condemning { trial, failure })
             }
-            U::Probation { trial, restarts: starts } | U::Committing { trial, attempt: starts } => {
+            U::Probation { trial, restarts: starts, .. }
+            | U::Leaving { trial, restarts: starts, .. }
+            | U::Committing { trial, attempt: starts } => {
                 let failure = boot.evidence.unwrap_or_else(|| {
                     let evidence = format_args!("it started {} times unjudged", starts + 1);
                     Failure::new(Cause::Power, evidence)
@@ -134,7 +143,7 @@ impl Node {
     fn on_trial(self, trial: Trial) -> Node {
         let runs = self.running.as_ref().filter(|runs| **runs != trial.version);
         let Some(runs) = runs else {
-            return self.to(Update::Probation { trial, restarts: 0 });
+            return self.to(Update::Probation { trial, restarts: 0, shutdowns: 0 });
         };
         let evidence = format_args!("slot {} holds {runs}, not {}", trial.slot, trial.version);
         let failure = Failure::new(Cause::Damaged, evidence);
@@ -142,24 +151,48 @@ impl Node {
     }
 
     /// The new slot started once more before it was judged.
-    fn tried_again(
-        self,
-        trial: Trial,
-        restarts: u8,
-        evidence: Option<Failure>,
-        policy: &Policy,
-    ) -> Node {
+    fn tried_again(self, tried: Tried, evidence: Option<Failure>, policy: &Policy) -> Node {
         // An agent that ended, and power that went, are restarts; a panic or a reset is a verdict.
-        let borne = evidence.as_ref().is_none_or(|it| it.cause == Cause::AgentCrashed);
-        let failure = match evidence {
-            _ if borne && restarts < policy.restarts => {
-                return self.to(Update::Probation { trial, restarts: restarts + 1 });
-            }
-            Some(failure) => failure,
-            None => Failure::new(Cause::Power, format_args!("{} restarts", restarts + 1)),
-        };
-        self.to(Update::Condemning { trial, failure })
+        match evidence.as_ref().is_none_or(|it| it.cause == Cause::AgentCrashed) {
+            true => self.restarted(tried, evidence, policy),
+            false => self.condemning(tried, evidence),
+        }
     }
+
+    /// The new slot started again after somebody had switched the node off, which is no restart by itself.
+    fn came_back(self, tried: Tried, evidence: Option<Failure>, policy: &Policy) -> Node {
+        match evidence.as_ref().map(|it| &it.cause) {
+            None => {
+                let Tried { trial, restarts, shutdowns } = tried;
+                self.to(Update::Probation { trial, restarts, shutdowns })
+            }
+            Some(Cause::Panic) => self.condemning(tried, evidence),
+            // The shutdown hung, perhaps, and not the start after it.
+            Some(_) => self.restarted(tried, evidence, policy),
+        }
+    }
+
+    /// One more restart that nobody asked for; a trial bears a few.
+    fn restarted(self, tried: Tried, evidence: Option<Failure>, policy: &Policy) -> Node {
+        let Tried { trial, restarts, shutdowns } = tried;
+        if restarts < policy.restarts {
+            return self.to(Update::Probation { trial, restarts: restarts + 1, shutdowns });
+        }
+        self.condemning(Tried { trial, restarts, shutdowns }, evidence)
+    }
+
+    fn condemning(self, tried: Tried, evidence: Option<Failure>) -> Node {
+        let Tried { trial, restarts, .. } = tried;
+        let power = || Failure::new(Cause::Power, format_args!("{} restarts", restarts + 1));
+        self.to(Update::Condemning { trial, failure: evidence.unwrap_or_else(power) })
+    }
+}
+
+/// A trial that is not judged yet, and how often it was started again.
+struct Tried {
+    trial: Trial,
+    restarts: u8,
+    shutdowns: u8,
 }
 
 /// Why the committed slot did not start: its attempts ran out, or it still has some.

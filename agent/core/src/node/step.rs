@@ -1,6 +1,6 @@
 //! What each event changes.
 
-use super::{Committed, Ending, Node, Outcome, Pending, Policy};
+use super::{Committed, Ending, Node, Outcome, Pending, Policy, SHUTDOWNS};
 use crate::cause::{Cause, Failure};
 use crate::event::{At, Event, Inspected, Offer, OtherSlot, Verdict};
 use crate::names::{Bundle, Digest, Slot, Trial, VerifiedBundle, Why};
@@ -69,6 +69,9 @@ impl Node {
                 let failure = Failure::new(Cause::Operator, format_args!("rollback"));
                 self.to(U::Condemning { trial, failure })
             }
+            (U::Probation { trial, restarts, shutdowns }, E::ShutdownAsked) => {
+                self.to(U::Leaving { trial, restarts, shutdowns: shutdowns + 1 })
+            }
             (U::Settling { trial }, E::Judged(Healthy) | E::Confirmed) => self.settled(trial),
             (U::Settling { trial }, E::Judged(Unhealthy(failure))) => self.doubted(trial, failure),
             // Also when it is the committed one: a doubt may be a boot store that was not written.
@@ -105,6 +108,9 @@ impl Node {
             E::Judged(_) => matches!(self.update, U::Probation { .. } | U::Settling { .. }),
             E::Committed(_) => matches!(self.update, U::Committing { .. }),
             E::Condemned(_) => matches!(self.update, U::Condemning { .. }),
+            E::ShutdownAsked => {
+                matches!(self.update, U::Probation { shutdowns, .. } if shutdowns < SHUTDOWNS)
+            }
         }
     }
 

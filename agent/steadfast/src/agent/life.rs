@@ -27,7 +27,10 @@ use steadfast_core::{
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::watch;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval, timeout};
+
+/// How long the boot store may take to give a slot its attempts back while the machine goes down.
+const PARTING: Duration = Duration::from_secs(5);
 
 /// Runs the agent until systemd asks it to end.
 pub async fn live(paths: &Paths, config: Config, board: Board) -> Result<(), AgentError> {
@@ -64,6 +67,9 @@ pub async fn live(paths: &Paths, config: Config, board: Board) -> Result<(), Age
             () = life.reporter.moved() => life.tell_clients(),
             _ = terminate.recv() => {
                 life.leave();
+                if service_manager::is_going_down().await {
+                    life.part(&mut events).await?;
+                }
                 return Ok(());
             }
         }
@@ -179,6 +185,28 @@ impl Life {
         {
             tracing::warn!(%error, "the watchdog's deadline could not be set for the shutdown");
         }
+    }
+
+    /// Somebody takes the machine down. A trial hears of it, so that it is not taken for a failed boot.
+    async fn part(&mut self, events: &mut UnboundedReceiver<Event>) -> Result<(), AgentError> {
+        self.turn(Event::ShutdownAsked)?;
+        let parted = async {
+            while matches!(self.machine.node().update, Update::Leaving { .. }) {
+                let event = next(events).await;
+                let done = matches!(event, Event::Activated(_));
+                self.turn(event)?;
+                if done {
+                    break;
+                }
+            }
+            Ok(())
+        };
+        timeout(PARTING, parted).await.unwrap_or_else(|_| {
+            tracing::warn!(
+                "the boot store did not answer within 5 s; this end counts as a restart"
+            );
+            Ok(())
+        })
     }
 
     fn feed(&mut self, proof: &watchdog::TurnCompleted) {

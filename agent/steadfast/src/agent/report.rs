@@ -185,7 +185,7 @@ fn push<T>(list: &mut VecDeque<T>, item: T) {
 /// How far the running system is trusted.
 fn standing(node: &Node) -> &'static str {
     match &node.update {
-        Update::Probation { .. } => "probation",
+        Update::Probation { .. } | Update::Leaving { .. } => "probation",
         Update::Committing { trial, .. } if trial.why != Why::Restart => "probation",
         Update::Settling { .. } | Update::Committing { .. } => "settling",
         _ if node.runs_committed() => "committed",
@@ -325,6 +325,7 @@ fn detail(event: &Event) -> String {
         | Event::Confirmed
         | Event::RollbackAsked
         | Event::CancelAsked
+        | Event::ShutdownAsked
         | Event::Ticked => String::new(),
     }
 }

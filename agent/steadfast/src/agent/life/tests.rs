@@ -7,7 +7,8 @@ use steadfast_adapters::fetch::Fetch;
 use steadfast_adapters::rauc::RaucAction;
 use steadfast_adapters::system::Reboot;
 use steadfast_core::boot_env::BootEnv;
-use steadfast_core::{Slot, Verdict, Version};
+use steadfast_core::ledger::{Entry, Last};
+use steadfast_core::{Digest, Slot, Trial, Verdict, Version, Why};
 use tempfile::TempDir;
 use tokio::task::LocalSet;
 
@@ -53,6 +54,29 @@ fn node(folder: &TempDir, config: &Config) -> Node {
     life.router = Router { own, fetch, rauc, boot, checks, system };
     let _others = (fetches, installs, reboots);
     Node { life, own: own_heard, boot: boot_told, checks: checks_told, told, _others }
+}
+
+impl Node {
+    /// Its ledger ends with this.
+    fn knows(&mut self, folder: &TempDir, next: steadfast_core::Node) {
+        let (previous, at) = (Digest::ZERO, stamp());
+        let entry = Entry { sequence: 1, previous, at, event: Event::Ticked, next };
+        let last = Some(Last { entry, head: Digest::ZERO });
+        self.life.machine = Machine::new(last, policy(&config(folder), &self.life.board), sha256);
+    }
+
+    /// It runs 2.0 in slot B, which is not judged yet.
+    fn is_on_trial(&mut self, folder: &TempDir) {
+        let update = Update::Probation { trial: trial(), restarts: 0, shutdowns: 0 };
+        let next = steadfast_core::Node { update, booted: Slot::B, ..Default::default() };
+        self.knows(folder, next);
+    }
+}
+
+/// 2.0 in slot B.
+fn trial() -> Trial {
+    let version = Version::new("2.0").expect("a version");
+    Trial { version, digest: None, slot: Slot::B, why: Why::Update }
 }
 
 /// Runs a test where tasks of one thread can be started.
@@ -212,21 +236,11 @@ async fn an_installed_bundle_waits_for_the_window_and_without_one_for_nothing() 
     within(async {
         let folder = tempfile::tempdir().expect("a folder");
         let mut node = node(&folder, &config(&folder));
-        let version = Version::new("2.0").expect("a version");
-        let why = steadfast_core::Why::Update;
-        let trial = steadfast_core::Trial { version, digest: None, slot: Slot::B, why };
-        let ready = steadfast_core::Node { update: Update::Ready { trial }, ..Default::default() };
         assert_eq!(node.life.tick(), Event::Ticked, "nothing is ready");
-        let entry = steadfast_core::ledger::Entry {
-            sequence: 1,
-            previous: steadfast_core::Digest::ZERO,
-            at: stamp(),
-            event: Event::Ticked,
-            next: ready,
-        };
-        let last = steadfast_core::ledger::Last { entry, head: steadfast_core::Digest::ZERO };
-        node.life.machine =
-            Machine::new(Some(last), policy(&config(&folder), &node.life.board), sha256);
+        node.knows(
+            &folder,
+            steadfast_core::Node { update: Update::Ready { trial: trial() }, ..Default::default() },
+        );
         assert_eq!(node.life.tick(), Event::WindowOpened);
         let minute =
             |hours: u64| u16::try_from((stamp().unix_s / 60 + hours * 60) % 1440).expect("small");
@@ -297,6 +311,55 @@ async fn a_boot_environment_that_cannot_be_read_vouches_for_no_slot() {
         let Node { life, .. } = node(&folder, &config(&folder));
         std::fs::remove_file(folder.path().join("ubootenv")).expect("it was there");
         assert_eq!(other_slot(&life), OtherSlot::Bad);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_trial_that_somebody_ends_by_a_shutdown_gets_its_attempts_back() {
+    within(async {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut node = node(&folder, &config(&folder));
+        node.is_on_trial(&folder);
+        let (heard, mut events) = unbounded_channel();
+        let answers = async {
+            assert_eq!(node.boot.recv().await, Some(BootAction::Activate(Slot::B)));
+            heard.send(Event::Judged(Verdict::Healthy)).expect("the agent hears");
+            heard.send(Event::Activated(Ok(()))).expect("the agent hears");
+        };
+        let (parted, ()) = tokio::join!(node.life.part(&mut events), answers);
+        parted.expect("it is saved");
+        assert_eq!(node.life.machine.node().update.name(), "leaving");
+        assert_eq!(node.life.ledger.entries(), 1);
+        assert!(events.try_recv().is_err(), "it waited for the boot store");
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_boot_store_that_does_not_answer_holds_no_shutdown_up() {
+    within(async {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut node = node(&folder, &config(&folder));
+        node.is_on_trial(&folder);
+        let (_heard, mut events) = unbounded_channel();
+        let start = tokio::time::Instant::now();
+        node.life.part(&mut events).await.expect("it is saved");
+        assert_eq!(start.elapsed(), PARTING);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn without_a_trial_a_shutdown_is_nothing_to_remember() {
+    within(async {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut node = node(&folder, &config(&folder));
+        settled(&mut node);
+        let entries = node.life.ledger.entries();
+        let (_heard, mut events) = unbounded_channel();
+        node.life.part(&mut events).await.expect("nothing is waited for");
+        assert_eq!(node.life.ledger.entries(), entries);
     })
     .await;
 }

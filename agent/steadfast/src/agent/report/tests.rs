@@ -62,7 +62,10 @@ fn only_what_was_committed_is_called_so() {
     assert_eq!(update(Update::Idle), "committed");
     assert_eq!(standing(&Node { booted: Slot::B, ..settled() }), "uncommitted");
     assert_eq!(standing(&Node { committed: None, ..settled() }), "uncommitted");
-    assert_eq!(update(Update::Probation { trial: trial(Why::Update), restarts: 0 }), "probation");
+    assert_eq!(
+        update(Update::Probation { trial: trial(Why::Update), restarts: 0, shutdowns: 0 }),
+        "probation"
+    );
     let commit = |why| Update::Committing { trial: trial(why), attempt: 1 };
     assert_eq!(update(commit(Why::Update)), "probation");
     assert_eq!(update(commit(Why::Rollback)), "probation");
