@@ -1,0 +1,108 @@
+//! What must be true of every arrow: where the node was, what happened, where it is.
+
+use super::policy;
+use steadfast_core::{
+    Action, Event, Node, OtherSlot, Outcome, Pending, Update, Verdict, Version, Why,
+};
+
+type Rule = fn(&Node, &Event, &Node) -> bool;
+
+/// Each promise and its rule.
+pub const RULES: [(&str, Rule); 13] = [
+    ("pending only while settling", |_, _, to| {
+        let settles = match &to.update {
+            Update::Settling { .. } => true,
+            Update::Committing { trial, .. } => trial.why == Why::Restart,
+            _ => false,
+        };
+        settles || to.pending == Pending::Nothing
+    }),
+    ("running slot never written", |_, _, to| match to.update.action() {
+        Some(Action::Install { target, .. }) => target != to.booted,
+        _ => true,
+    }),
+    ("no install beside an uncommitted system", |_, _, to| {
+        !matches!(to.update, Update::Installing { .. }) || to.runs_committed()
+    }),
+    ("only verified bundles", |from, event, to| match (&from.update, &to.update) {
+        (Update::Verifying { .. }, Update::Installing { bundle, .. }) => {
+            matches!(event, Event::Verified(Ok(found)) if found.bundle == *bundle.bundle())
+        }
+        (Update::Installing { .. }, Update::Installing { .. }) => true,
+        (_, to) => !matches!(to, Update::Installing { .. }),
+    }),
+    ("only fitting bundles", |from, event, to| match (&from.update, &to.update, event) {
+        (Update::Verifying { .. }, Update::Installing { .. }, Event::Verified(Ok(found))) => {
+            found.compatible == policy().compatible
+                && found.sizes.root <= policy().room.root
+                && found.sizes.boot <= policy().room.boot
+                && !to.refused.contains(&found.bundle.digest)
+                && to.floor.as_ref().is_none_or(|it| found.bundle.version.precedence(it).is_ge())
+        }
+        _ => true,
+    }),
+    ("only healthy slots committed", |from, event, to| {
+        let Update::Committing { trial, .. } = &to.update else { return true };
+        let vouched = matches!(event, Event::Judged(Verdict::Healthy) | Event::Confirmed);
+        let again = from.update == to.update
+            || matches!(&from.update, Update::Committing { trial: before, .. } if before == trial);
+        let kept = trial.why == Why::Restart && to.runs_committed();
+        let alone = to.committed.is_none() && to.other == OtherSlot::Bad && to.doubt.is_some();
+        trial.slot == to.booted && (vouched || again || kept || alone)
+    }),
+    ("committed changes by a commit", |from, event, to| {
+        from.committed == to.committed
+            || (matches!(event, Event::Committed(Ok(())))
+                && to.committed.as_ref().is_some_and(|committed| committed.slot == to.booted))
+    }),
+    ("floor moves with commits", |from, event, to| {
+        let rollback = matches!(&from.update,
+            Update::Committing { trial, .. } if trial.why == Why::Rollback);
+        from.floor == to.floor
+            || (matches!(event, Event::Committed(Ok(())))
+                && (rises(&from.floor, &to.floor) || rollback))
+    }),
+    ("every bad ending has a cause", |_, _, to| {
+        to.last.as_ref().is_none_or(|it| (it.outcome == Outcome::Committed) == it.failure.is_none())
+    }),
+    ("no update ends in silence", |from, _, to| {
+        !under_way(from) || under_way(to) || to.last.is_some()
+    }),
+    ("previous is not overwritten", |_, _, to| match (&to.update, &to.previous) {
+        (Update::Installing { target, .. }, Some(previous)) => previous.slot != *target,
+        (_, Some(previous)) => to.committed.as_ref().is_some_and(|it| it.slot != previous.slot),
+        (_, None) => true,
+    }),
+    ("a tick changes nothing", |from, event, to| *event != Event::Ticked || from == to),
+    ("a shutdown is no restart", |from, event, to| match (&from.update, event) {
+        (Update::Leaving { trial, restarts, shutdowns }, Event::Booted(boot)) => {
+            let (trial, restarts, shutdowns) = (trial.clone(), *restarts, *shutdowns);
+            let nothing_else = boot.evidence.is_none() && boot.slot == trial.slot;
+            !nothing_else || to.update == Update::Probation { trial, restarts, shutdowns }
+        }
+        (Update::Leaving { .. }, _) => from == to,
+        (Update::Probation { restarts: before, .. }, Event::ShutdownAsked) => match &to.update {
+            Update::Leaving { restarts, .. } => restarts == before,
+            _ => from == to,
+        },
+        (_, Event::ShutdownAsked) => from == to,
+        _ => true,
+    }),
+];
+
+fn rises(from: &Option<Version>, to: &Option<Version>) -> bool {
+    match (from, to) {
+        (Some(from), Some(to)) => to.precedence(from).is_ge(),
+        (None, _) => true,
+        (Some(_), None) => false,
+    }
+}
+
+fn under_way(node: &Node) -> bool {
+    let trial = match &node.update {
+        Update::Committing { trial, .. } => trial.why != Why::Restart,
+        Update::Idle | Update::Settling { .. } => false,
+        _ => true,
+    };
+    node.pending != Pending::Nothing || trial
+}
