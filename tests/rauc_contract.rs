@@ -1,12 +1,20 @@
-//! What `rauc-bindings` relies on, held against a real `rauc service` 1.13.
+//! What `rauc-bindings` and the agent's port rely on, held against a real `rauc service` 1.13.
 //!
-//! Here: what RAUC answers. `rauc_endings`: how installations end. `rauc_refusals`: what bundles are
-//! refused for. The bundles are of the plain format where they are installed, because installing a
-//! verity bundle needs device-mapper in the kernel; the lab installs those.
+//! Here: what RAUC answers. `rauc_endings`: how installations end. `rauc_refusals`: what bundles are refused for. The
+//! others go through the agent's own port, on a node's own system.conf: `rauc_keyring`, whom it trusts; `rauc_network`,
+//! `rauc_disks`, `rauc_status_file` and `rauc_restarts`, what fails around it.
+//!
+//! The bundles are of the plain format where they are installed, because installing a verity bundle needs
+//! device-mapper in the kernel; the lab installs those.
 
+mod rauc_disks;
 mod rauc_endings;
 mod rauc_host;
+mod rauc_keyring;
+mod rauc_network;
 mod rauc_refusals;
+mod rauc_restarts;
+mod rauc_status_file;
 
 use rauc_bindings::{
     BootStatus, Error, InspectArgs, InstallArgs, MarkState, Operation, SlotRef, SlotState,

@@ -50,7 +50,7 @@ async fn an_installation_marks_the_target_bad_and_leaves_the_primary() {
 
 #[tokio::test]
 async fn a_service_that_dies_in_the_middle_has_vanished_and_the_primary_stays() {
-    let mut host = RaucHost::start().await;
+    let host = RaucHost::start().await;
     let (_gate, _, mut installation) = held(&host).await;
     copying(&mut installation).await;
     host.signal_service("-KILL");

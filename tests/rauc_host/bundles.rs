@@ -11,7 +11,7 @@ use std::{
 use super::{
     COMPATIBLE, RaucHost,
     keys::{Signer, Validity},
-    tools::run,
+    tools::{self, run},
 };
 
 /// What goes into a bundle.
@@ -21,6 +21,8 @@ pub(crate) struct Recipe<'a> {
     pub(crate) format: &'a str,
     pub(crate) slot_class: &'a str,
     pub(crate) image: Vec<u8>,
+    /// The image of slot class `boot`, which each bundle of a node has.
+    pub(crate) boot: Option<Vec<u8>>,
     /// A shell script that RAUC runs after it has written the slot.
     pub(crate) post_install: Option<String>,
 }
@@ -33,6 +35,7 @@ impl Default for Recipe<'_> {
             format: "plain",
             slot_class: "rootfs",
             image: image(2),
+            boot: None,
             post_install: None,
         }
     }
@@ -50,6 +53,13 @@ pub(crate) fn image(mib: usize) -> Vec<u8> {
     words.take(mib << 17).flatten().collect()
 }
 
+impl Recipe<'_> {
+    /// A release of a node: a boot image and a root image.
+    pub(crate) fn release() -> Self {
+        Self { boot: Some(image(1)), ..Self::default() }
+    }
+}
+
 impl RaucHost {
     /// A bundle by a signer whom this host trusts.
     pub(crate) fn bundle(&self, name: &str, recipe: &Recipe<'_>) -> PathBuf {
@@ -60,15 +70,15 @@ impl RaucHost {
         let content = self.path(&format!("bundles/{name}.d"));
         recipe.write(&content);
         let bundle = self.path(&format!("bundles/{name}.raucb"));
-        run(self
-            .rauc()
-            .command()
-            .arg("bundle")
-            .arg("--cert")
-            .arg(&signer.certificate)
-            .arg("--key")
-            .arg(&signer.key)
-            .args([&content, &bundle]));
+        let mut command = self.rauc().command();
+        command.arg("bundle").arg("--cert").arg(&signer.certificate).arg("--key").arg(&signer.key);
+        if let Some(intermediate) = &signer.intermediate {
+            command.arg("--intermediate").arg(intermediate);
+        }
+        if let Some(clock) = signer.clock {
+            tools::at(&mut command, clock);
+        }
+        run(command.args([&content, &bundle]));
         bundle
     }
 
@@ -106,6 +116,10 @@ impl Recipe<'_> {
         }
         if self.format == "verity" {
             manifest += "adaptive=block-hash-index\n";
+        }
+        if let Some(boot) = &self.boot {
+            write("boot.img", boot);
+            manifest += "[image.boot]\nfilename=boot.img\n";
         }
         write("manifest.raucm", manifest.as_bytes());
     }

@@ -1,6 +1,7 @@
 //! A bus that nobody else is on, in a temporary directory of its own.
 
 use std::{
+    cell::RefCell,
     fs,
     io::{BufRead, BufReader},
     os::unix::process::CommandExt,
@@ -11,13 +12,17 @@ use std::{
 
 use zbus::Connection;
 
-use super::tools;
+use super::{own_process, tools};
 
 /// A directory that is removed with its owner.
 struct TempDir(PathBuf);
 
 impl TempDir {
     fn new() -> Self {
+        // The system bus of a test in a process of its own lies where its parent said.
+        if let Some(path) = own_process::folder() {
+            return Self(path);
+        }
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let name = format!("steadfast-rauc-{}-{number}", std::process::id());
@@ -49,7 +54,7 @@ impl Drop for Group {
 /// A running `dbus-daemon`.
 pub(crate) struct PrivateBus {
     // Dropped in this order.
-    _daemon: Group,
+    daemon: RefCell<Option<Group>>,
     dir: TempDir,
     address: String,
 }
@@ -57,10 +62,19 @@ pub(crate) struct PrivateBus {
 impl PrivateBus {
     pub(crate) fn start() -> Self {
         let dir = TempDir::new();
-        let file = |name: &str| dir.0.join(name);
-        let conf = BUS.replace("@SOCKET@", &file("bus").display().to_string());
-        fs::write(file("bus.conf"), conf).expect("a fresh directory is writable");
-        let log = fs::File::create(file("bus.log")).expect("a fresh directory is writable");
+        let socket = dir.0.join("bus").display().to_string();
+        let conf = BUS.replace("@SOCKET@", &socket);
+        fs::write(dir.0.join("bus.conf"), conf).expect("a fresh directory is writable");
+        let bus = Self { daemon: RefCell::default(), dir, address: format!("unix:path={socket}") };
+        bus.restart();
+        bus
+    }
+
+    /// Ends the bus, with every connection to it, and starts another one at its address.
+    pub(crate) fn restart(&self) {
+        drop(self.daemon.take());
+        let file = |name: &str| self.dir.0.join(name);
+        let log = fs::File::create(file("bus.log")).expect("an own directory is writable");
         let mut daemon = Command::new("dbus-daemon")
             .arg(format!("--config-file={}", file("bus.conf").display()))
             .args(["--nofork", "--nopidfile", "--print-address=1"])
@@ -73,10 +87,8 @@ impl PrivateBus {
         BufReader::new(daemon.stdout.take().expect("piped above"))
             .read_line(&mut address)
             .expect("the bus prints one line or ends");
-        let daemon = Group(daemon);
-        let address = address.trim().to_owned();
-        assert!(address.starts_with("unix:"), "the private bus did not start");
-        Self { _daemon: daemon, dir, address }
+        self.daemon.replace(Some(Group(daemon)));
+        assert!(address.starts_with(&self.address), "the private bus did not start");
     }
 
     pub(crate) fn dir(&self) -> &Path {

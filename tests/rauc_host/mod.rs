@@ -9,39 +9,53 @@
 //! Always true: everything lies in one temporary directory; the machine's own bus, mounts and RAUC
 //! configuration are not touched; whatever was started dies with the [`RaucHost`].
 
+pub(crate) mod agent;
 pub(crate) mod bundles;
 pub(crate) mod bus;
+pub(crate) mod disks;
 pub(crate) mod impostor;
 pub(crate) mod keys;
+pub(crate) mod manager;
+pub(crate) mod own_process;
 pub(crate) mod server;
+mod service;
 pub(crate) mod steps;
 pub(crate) mod tools;
 
 use std::{
     fs,
-    os::unix::{fs::PermissionsExt, process::CommandExt},
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
-    process::{Child, Command},
+    sync::Arc,
     time::Duration,
 };
 
-use futures_util::StreamExt;
 use rauc_bindings::{Installer, Limits};
 use zbus::Connection;
 
-use self::{
-    bus::{Group, PrivateBus},
-    keys::Authority,
-    tools::Rauc,
-};
+use self::{bus::PrivateBus, keys::Authority, service::Service, tools::Rauc};
 
 /// The compatible of the host's system.conf.
 pub(crate) const COMPATIBLE: &str = "contract";
 /// No wait in these tests is longer than this.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
-/// What a host's system.conf and slots may differ in.
+/// What a host's system.conf is made of.
+#[derive(Clone, Copy)]
+pub(crate) enum Conf {
+    /// One slot class, and certificates judged by the clock.
+    Plain,
+    /// The one that image-build puts into a node.
+    Node,
+}
+
+/// What a host's system.conf, slots and clock may differ in.
 pub(crate) struct Setup {
+    pub(crate) conf: Conf,
+    /// The clock that the service goes by, as libfaketime reads it; this machine's when there is none.
+    pub(crate) clock: Option<&'static str>,
+    /// A line added to `[keyring]`.
+    pub(crate) keyring: &'static str,
     /// The device of slot rootfs.1, instead of a file.
     pub(crate) target: Option<PathBuf>,
     /// A line added to `[system]`.
@@ -55,19 +69,33 @@ pub(crate) struct Setup {
 impl Default for Setup {
     fn default() -> Self {
         let limits = Limits { answer: PATIENCE, inspect: PATIENCE, stall: PATIENCE };
-        Self { target: None, system: "", formats: "plain verity", limits }
+        Self {
+            conf: Conf::Plain,
+            clock: None,
+            keyring: "",
+            target: None,
+            system: "",
+            formats: "plain verity",
+            limits,
+        }
+    }
+}
+
+impl Setup {
+    /// As on a node.
+    pub(crate) fn node() -> Self {
+        Self { conf: Conf::Node, ..Self::default() }
     }
 }
 
 /// A node's worth of RAUC: two slots A (booted, primary) and B.
 pub(crate) struct RaucHost {
-    service: Option<Group>,
+    pub(crate) service: Arc<Service>,
     pub(crate) connection: Connection,
     pub(crate) installer: Installer,
     /// Who signs the bundles that this host trusts.
     pub(crate) authority: Authority,
-    rauc: Rauc,
-    bus: PrivateBus,
+    pub(crate) bus: PrivateBus,
 }
 
 impl RaucHost {
@@ -81,13 +109,13 @@ impl RaucHost {
         let path = bus.dir();
         let authority = Authority::new(&path.join("ca"), "trusted");
         lay_out(path, &authority, &setup);
-        let service = Group(start_service(&rauc, &bus));
+        let service = Arc::new(Service::start(rauc, &bus, setup.clock));
         let connection = bus.connect().await;
-        wait_for_name(&connection, path).await;
+        service.taken_its_name(&connection).await;
         let installer = Installer::connect_within(&connection, setup.limits)
             .await
             .expect("the service owns its name");
-        Self { service: Some(service), connection, installer, authority, rauc, bus }
+        Self { service, connection, installer, authority, bus }
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -96,20 +124,25 @@ impl RaucHost {
 
     /// The `rauc` that the service runs.
     pub(crate) fn rauc(&self) -> &Rauc {
-        &self.rauc
+        self.service.rauc()
     }
 
     /// Sends a signal to the service alone, not to what it started.
     pub(crate) fn signal_service(&self, signal: &str) {
-        let service = self.service.as_ref().expect("only restart takes it away");
-        tools::run(Command::new("kill").args([signal, &service.0.id().to_string()]));
+        self.service.signal(signal);
     }
 
     /// Starts the service again after its end.
-    pub(crate) async fn restart_service(&mut self) {
-        drop(self.service.take());
-        self.service = Some(Group(start_service(&self.rauc, &self.bus)));
-        wait_for_name(&self.connection, self.bus.dir()).await;
+    pub(crate) async fn restart_service(&self) {
+        self.service.restart();
+        self.service.taken_its_name(&self.connection).await;
+    }
+
+    /// Whom this host trusts from now on: the files of a keyring, one behind the other.
+    pub(crate) fn trust(&self, files: &[PathBuf]) {
+        let texts = files.iter().map(|file| fs::read(file).expect("an own file"));
+        let keyring = texts.collect::<Vec<_>>().concat();
+        fs::write(self.path("keyring.pem"), keyring).expect("an own directory is writable");
     }
 
     /// Every call of the boot backend so far, oldest first, without those that only read.
@@ -125,7 +158,7 @@ impl RaucHost {
 
 impl Drop for RaucHost {
     fn drop(&mut self) {
-        drop(self.service.take());
+        self.service.stop();
         // A RAUC that is killed while it sets a loop device up leaves it behind.
         tools::detach_loops(self.bus.dir());
     }
@@ -139,7 +172,7 @@ fn lay_out(path: &Path, authority: &Authority, setup: &Setup) {
         fs::write(path.join(name), text).expect("a fresh directory is writable");
     };
     let root = path.display();
-    for slot in ["slots/A", "slots/B"] {
+    for slot in ["slots/A", "slots/B", "slots/boot-A", "slots/boot-B"] {
         write(slot, "old");
     }
     write("boot/primary", "A\n");
@@ -148,60 +181,42 @@ fn lay_out(path: &Path, authority: &Authority, setup: &Setup) {
     write("boot/backend.sh", &BACKEND.replace("@ROOT@", &root.to_string()));
     fs::set_permissions(path.join("boot/backend.sh"), fs::Permissions::from_mode(0o755))
         .expect("an own file");
+    fs::copy(authority.certificate(), path.join("keyring.pem")).expect("an own file");
     let target = setup.target.clone().unwrap_or_else(|| path.join("slots/B"));
-    let conf = SYSTEM
+    let conf = match setup.conf {
+        Conf::Plain => SYSTEM.to_owned(),
+        Conf::Node => node_conf(),
+    };
+    let conf = conf
         .replace("@ROOT@", &root.to_string())
         .replace("@COMPATIBLE@", COMPATIBLE)
         .replace("@SYSTEM@", setup.system)
+        .replace("@KEYRING_LINE@", setup.keyring)
         .replace("@FORMATS@", setup.formats)
-        .replace("@KEYRING@", &authority.certificate().display().to_string())
         .replace("@TARGET@", &target.display().to_string());
     write("system.conf", &conf);
 }
 
-fn start_service(rauc: &Rauc, bus: &PrivateBus) -> Child {
-    let path = bus.dir();
-    let log = fs::File::options()
-        .create(true)
-        .append(true)
-        .open(path.join("service.log"))
-        .expect("an own directory is writable");
-    let streamer = path.join("streamer.sh");
-    rauc.script(&streamer);
-    rauc.in_own_mounts()
-        .arg(format!("--conf={}", path.join("system.conf").display()))
-        .args(["--override-boot-slot=A", "service"])
-        .env("DBUS_SYSTEM_BUS_ADDRESS", bus.address())
-        .env("RAUC_TEST_NBD_SERVER", streamer)
-        .stdout(log.try_clone().expect("a file can be shared"))
-        .stderr(log)
-        .process_group(0)
-        .spawn()
-        .unwrap_or_else(|error| tools::missing("unshare", &error))
-}
-
-/// Until RAUC owns its name.
-async fn wait_for_name(connection: &Connection, path: &Path) {
-    let bus = zbus::fdo::DBusProxy::new(connection).await.expect("a bus has this object");
-    let mut owners = bus
-        .receive_name_owner_changed_with_args(&[(0, "de.pengutronix.rauc")])
-        .await
-        .expect("a bus lets everybody watch names");
-    let name = "de.pengutronix.rauc".try_into().expect("a well-formed name");
-    if bus.name_has_owner(name).await.expect("a bus knows its names") {
-        return;
+/// The node's own system.conf with this host's paths in it. What it says of keys is kept as it is.
+fn node_conf() -> String {
+    let mut conf = include_str!("../../image-build/rootfs/etc/rauc/system.conf.in").to_owned();
+    for (node, here) in [
+        ("{{compatible}}\n", "@COMPATIBLE@\nmountprefix=@ROOT@/mnt\n@SYSTEM@\n"),
+        ("bundle-formats=verity", "bundle-formats=@FORMATS@"),
+        ("/data/rauc", "@ROOT@/data"),
+        ("/usr/lib/steadfast/boot-state", "@ROOT@/boot/backend.sh"),
+        ("/etc/rauc/keyring.pem\n", "@ROOT@/keyring.pem\n@KEYRING_LINE@\n"),
+        // This host's libraries lie where only root may read them.
+        ("sandbox-user=nobody", "sandbox-user=root"),
+        ("/dev/steadfast/{{root_a}}", "@ROOT@/slots/A"),
+        ("/dev/steadfast/{{boot_a}}", "@ROOT@/slots/boot-A"),
+        ("/dev/steadfast/{{root_b}}", "@TARGET@"),
+        ("/dev/steadfast/{{boot_b}}", "@ROOT@/slots/boot-B"),
+    ] {
+        assert!(conf.contains(node), "the node's system.conf no longer has {node:?}");
+        conf = conf.replace(node, here);
     }
-    let owned = async {
-        while let Some(change) = owners.next().await {
-            if change.args().expect("three texts").new_owner().is_some() {
-                return;
-            }
-        }
-    };
-    if tokio::time::timeout(PATIENCE, owned).await.is_err() {
-        let log = fs::read_to_string(path.join("service.log")).unwrap_or_default();
-        panic!("rauc service did not take its name within {PATIENCE:?}; it said:\n{log}");
-    }
+    conf
 }
 
 /// As on the node, except for the plain format, which alone can be installed without device-mapper, and for
@@ -217,7 +232,8 @@ data-directory=@ROOT@/data
 @SYSTEM@
 
 [keyring]
-path=@KEYRING@
+path=@ROOT@/keyring.pem
+@KEYRING_LINE@
 
 [streaming]
 sandbox-user=root

@@ -1,10 +1,19 @@
 //! An HTTP server on loopback, as small as RAUC's streaming needs.
 
 use std::{
-    io::{BufRead, BufReader, Write},
-    net::{TcpListener, TcpStream},
+    io::{BufRead, BufReader, Lines, Write},
+    net::{Shutdown, TcpListener, TcpStream},
+    ops::Range,
+    os::unix::process::CommandExt,
+    process::{ChildStdout, Command, Stdio},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     thread,
 };
+
+use super::{bus::Group, keys::Signer, tools::missing};
 
 /// What the server answers to everybody.
 #[derive(Clone)]
@@ -13,6 +22,9 @@ pub(crate) enum Answer {
     Ranges(Vec<u8>),
     /// This body, always whole.
     Whole(Vec<u8>),
+    /// This body, by ranges; of the answers with these numbers, from zero, only the first half comes, and then the
+    /// connection is gone.
+    Breaking(Vec<u8>, Range<usize>),
     /// Only a status.
     Status(u16),
     /// Nothing: the connection stays open.
@@ -23,11 +35,12 @@ pub(crate) enum Answer {
 pub(crate) fn serve(answer: Answer) -> String {
     let listener = TcpListener::bind(("127.0.0.1", 0)).expect("loopback has a free port");
     let address = listener.local_addr().expect("a bound socket has an address");
+    let answers = Arc::new(AtomicUsize::new(0));
     thread::spawn(move || {
         for stream in listener.incoming().flatten() {
-            let answer = answer.clone();
+            let (answer, answers) = (answer.clone(), answers.clone());
             // A client that hangs up ends its own thread only.
-            thread::spawn(move || connection(stream, &answer));
+            thread::spawn(move || connection(stream, &answer, &answers));
         }
     });
     format!("http://{address}/release.raucb")
@@ -41,7 +54,11 @@ pub(crate) fn nobody() -> String {
     format!("http://{address}/release.raucb")
 }
 
-fn connection(mut stream: TcpStream, answer: &Answer) -> std::io::Result<()> {
+fn connection(
+    mut stream: TcpStream,
+    answer: &Answer,
+    answers: &AtomicUsize,
+) -> std::io::Result<()> {
     let mut reader = BufReader::new(stream.try_clone()?);
     loop {
         let mut range = None;
@@ -57,7 +74,19 @@ fn connection(mut stream: TcpStream, answer: &Answer) -> std::io::Result<()> {
                 break;
             }
         }
-        respond(&mut stream, answer, range)?;
+        let number = answers.fetch_add(1, Ordering::Relaxed);
+        match answer {
+            Answer::Breaking(body, broken) if broken.contains(&number) => {
+                let (first, end) = range.unwrap_or((0, body.len()));
+                let whole = partial(body, (first, end));
+                stream.write_all(&whole[..whole.len() - (end - first).div_ceil(2)])?;
+                return stream.shutdown(Shutdown::Both);
+            }
+            Answer::Breaking(body, _) => {
+                respond(&mut stream, &Answer::Ranges(body.clone()), range)?;
+            }
+            answer => respond(&mut stream, answer, range)?,
+        }
     }
 }
 
@@ -67,25 +96,27 @@ fn bounds(value: &str) -> Option<(usize, usize)> {
     Some((first.parse().ok()?, last.parse::<usize>().ok()? + 1))
 }
 
+/// The answer to a range, its head and its bytes.
+fn partial(body: &[u8], (first, end): (usize, usize)) -> Vec<u8> {
+    let end = end.min(body.len());
+    let head = format!(
+        "HTTP/1.1 206 Partial Content\r\nContent-Range: bytes {first}-{}/{}\r\n\
+         Content-Length: {}\r\n\r\n",
+        end - 1,
+        body.len(),
+        end - first
+    );
+    [head.as_bytes(), &body[first..end]].concat()
+}
+
 fn respond(
     stream: &mut TcpStream,
     answer: &Answer,
     range: Option<(usize, usize)>,
 ) -> std::io::Result<()> {
     match (answer, range) {
-        (Answer::Ranges(body), Some((first, end))) => {
-            let end = end.min(body.len());
-            write!(
-                stream,
-                "HTTP/1.1 206 Partial Content\r\nContent-Range: bytes {first}-{}/{}\r\n\
-                 Content-Length: {}\r\n\r\n",
-                end - 1,
-                body.len(),
-                end - first
-            )?;
-            stream.write_all(&body[first..end])
-        }
-        (Answer::Ranges(body) | Answer::Whole(body), _) => {
+        (Answer::Ranges(body), Some(range)) => stream.write_all(&partial(body, range)),
+        (Answer::Ranges(body) | Answer::Whole(body) | Answer::Breaking(body, _), _) => {
             write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len())?;
             stream.write_all(body)
         }
@@ -93,5 +124,34 @@ fn respond(
             write!(stream, "HTTP/1.1 {code} No\r\nContent-Length: 0\r\n\r\n")
         }
         (Answer::Silence, _) => Ok(()),
+    }
+}
+
+/// A server that speaks TLS with this key and certificate, and serves no ranges; gone with its owner.
+pub(crate) struct TlsServer {
+    _server: Group,
+    /// Kept open, because the server goes on writing.
+    _said: Lines<BufReader<ChildStdout>>,
+    pub(crate) url: String,
+}
+
+impl TlsServer {
+    pub(crate) fn start(signer: &Signer) -> Self {
+        let mut server = Command::new("openssl")
+            .args(["s_server", "-www", "-accept", "127.0.0.1:0"])
+            .arg("-key")
+            .arg(&signer.key)
+            .arg("-cert")
+            .arg(&signer.certificate)
+            .stdout(Stdio::piped())
+            .process_group(0)
+            .spawn()
+            .unwrap_or_else(|error| missing("openssl", &error));
+        let mut said = BufReader::new(server.stdout.take().expect("piped above")).lines();
+        let server = Group(server);
+        let mut lines = said.by_ref().map_while(Result::ok);
+        let address = lines.find_map(|line| line.strip_prefix("ACCEPT ").map(str::to_owned));
+        let address = address.expect("a server that started says where");
+        Self { _server: server, _said: said, url: format!("https://{address}/release.raucb") }
     }
 }

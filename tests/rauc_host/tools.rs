@@ -27,6 +27,19 @@ pub(crate) fn run(command: &mut Command) -> Output {
     output
 }
 
+/// Lets a program believe another time: absolute, or relative to now, as libfaketime reads it.
+pub(crate) fn at(command: &mut Command, clock: &str) {
+    let library = format!("/usr/lib/{ARCH}-linux-gnu/faketime/libfaketime.so.1");
+    if !Path::new(&library).exists() {
+        missing("libfaketime", &format!("{library} is not there"));
+    }
+    // Waiting goes by the true clock.
+    command
+        .env("LD_PRELOAD", library)
+        .env("FAKETIME", clock)
+        .env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+}
+
 /// RAUC 1.13 out of an unpacked Debian, run with that Debian's libraries and no other part of it.
 #[derive(Clone)]
 pub(crate) struct Rauc {
@@ -147,13 +160,29 @@ pub(crate) struct Loop {
     file: PathBuf,
 }
 
+/// What may be done with a block device.
+#[derive(Clone, Copy)]
+pub(crate) enum Mode {
+    ReadWrite,
+    ReadOnly,
+}
+
 impl Loop {
     pub(crate) fn new(size: u64) -> Self {
-        let file = std::env::temp_dir().join(format!("steadfast-loop-{}", std::process::id()));
+        let name = format!("steadfast-loop-{}", std::process::id());
+        Self::over(std::env::temp_dir().join(name), size, Mode::ReadWrite)
+    }
+
+    /// Over a file that does not exist yet and takes no room before it is written.
+    pub(crate) fn over(file: PathBuf, size: u64, mode: Mode) -> Self {
         fs::File::create(&file)
             .and_then(|file| file.set_len(size))
             .expect("the temporary directory is writable");
-        let output = run(Command::new("losetup").args(["--find", "--show"]).arg(&file));
+        let mut command = Command::new("losetup");
+        if matches!(mode, Mode::ReadOnly) {
+            command.arg("--read-only");
+        }
+        let output = run(command.args(["--find", "--show"]).arg(&file));
         let device = String::from_utf8_lossy(&output.stdout).trim().into();
         Self { device, file }
     }

@@ -33,6 +33,10 @@ pub(crate) const PACKAGES: &[Package] = &[
     package("kmod", "indexes the kernel modules of the image"),
     package("libc6-dev", "headers for the C parts"),
     package("libc6-dev-arm64-cross", "headers for the C parts of the arm64 agent"),
+    package(
+        "libfaketime",
+        "signs bundles of the past and starts RAUC with a wrong clock in its contract tests",
+    ),
     package("libengine-pkcs11-openssl", "lets RAUC sign with a key on a token"),
     package("mmdebstrap", "unpacks the Debian packages of the image"),
     package("mtools", "fills the boot partitions without mounting them"),

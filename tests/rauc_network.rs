@@ -1,0 +1,108 @@
+//! Servers and sources that fail or change in the middle.
+//!
+//! A bundle that is streamed can be verified here, but not installed: this needs a network block device in the kernel.
+//! The lab installs those.
+
+use std::fs;
+
+use steadfast_core::{Cause, Failure};
+
+use super::rauc_host::{
+    PATIENCE, RaucHost, Setup,
+    agent::Agent,
+    bundles::{Recipe, image},
+    keys::{Authority, Wish},
+    own_process::alone,
+    server::{Answer, TlsServer, serve},
+    steps::text,
+};
+
+/// A node, and the bytes of a good release for it.
+async fn node() -> (RaucHost, Vec<u8>) {
+    let host = RaucHost::start_with(Setup::node()).await;
+    let release = host.bundle("release", &Recipe { format: "verity", ..Recipe::release() });
+    let bytes = fs::read(release).expect("an own file");
+    (host, bytes)
+}
+
+#[track_caller]
+fn ended(end: Result<(), Failure>, cause: Cause, words: &str) {
+    let failure = end.expect_err("it cannot be verified");
+    assert_eq!(failure.cause, cause, "{}", failure.evidence);
+    assert!(failure.evidence.contains(words), "{}", failure.evidence);
+}
+
+#[test]
+fn a_stream_that_breaks_off_again_and_again_is_the_networks() {
+    alone(async || {
+        let (host, bytes) = node().await;
+        // RAUC asks for the first bytes, for the signature's size, and for the signature.
+        for (begin, words) in [
+            (0, "incomplete HTTP response"),
+            (1, "failed to read data from remote server"),
+            (2, "failed to read data from remote server"),
+        ] {
+            let url = serve(Answer::Breaking(bytes.clone(), begin..usize::MAX));
+            ended(Agent::new().verify(&url).await, Cause::Network, words);
+        }
+        assert_eq!(host.boot_changes(), Vec::<String>::new());
+    });
+}
+
+#[test]
+fn a_stream_that_breaks_off_and_comes_back_is_taken_up_again() {
+    alone(async || {
+        let (_host, bytes) = node().await;
+        for begin in 0..3 {
+            let url = serve(Answer::Breaking(bytes.clone(), begin..begin + 2));
+            assert_eq!(Agent::new().verify(&url).await, Ok(()), "broken from {begin}");
+        }
+    });
+}
+
+#[test]
+fn a_stream_of_half_a_bundle_is_damaged() {
+    alone(async || {
+        let (_host, bytes) = node().await;
+        let url = serve(Answer::Ranges(bytes[..bytes.len() / 2].to_vec()));
+        ended(Agent::new().verify(&url).await, Cause::Damaged, "Signature size");
+    });
+}
+
+#[test]
+fn a_server_with_a_strangers_certificate_gets_no_request_of_raucs_stream() {
+    alone(async || {
+        let (host, _) = node().await;
+        let authority = Authority::new(&host.path("tls"), "tls");
+        let extensions = "subjectAltName=IP:127.0.0.1";
+        let server = authority.signer_with(Wish { extensions, ..Wish::default() });
+        let server = TlsServer::start(&server);
+        let verified = async |trusted: &Authority| {
+            Agent::with_tls_ca(PATIENCE, trusted.certificate()).verify(&server.url).await
+        };
+        // RAUC 1.13 does not say that it was the certificate.
+        let unanswered = "server not responding";
+        ended(verified(&host.authority).await, Cause::Network, unanswered);
+        // The same server, trusted: now its answer is heard.
+        let heard = "range requests not supported";
+        ended(verified(&authority).await, Cause::Network, heard);
+    });
+}
+
+#[test]
+fn a_bundle_that_is_exchanged_after_its_verification_is_not_the_one_that_was_verified() {
+    alone(async || {
+        let host = RaucHost::start_with(Setup::node()).await;
+        let bundle = host.bundle("release", &Recipe::release());
+        let other = Recipe { version: "1.3.0", image: image(3), ..Recipe::release() };
+        let other = host.bundle("other", &other);
+        let mut agent = Agent::new();
+        assert_eq!(agent.verify(text(&bundle)).await, Ok(()));
+        // As good as the first one, and by the same signer: only the digest tells.
+        fs::rename(&other, &bundle).expect("an own directory is writable");
+        ended(agent.install().await, Cause::Damaged, "RAUC says the slot holds");
+        assert_eq!(host.read("slots/B"), image(3), "it was written all the same");
+        assert_eq!(host.boot_changes(), ["set-state B bad"], "and does not boot");
+        assert_eq!(host.installer.primary().await.expect("the backend answers"), "rootfs.0");
+    });
+}
