@@ -201,13 +201,13 @@ fn a_key_changes_over_two_releases_and_no_node_is_left_behind() {
         let by_new = signed(&new.signer(Validity::Now), "by-new");
         let stranger = "unable to get local issuer certificate";
         let old = host.authority.certificate();
-        let keyrings: [(&[PathBuf], _); 3] = [
-            (&[old.clone()], [true, false]),
-            (&[old, new.certificate()], [true, true]),
-            (&[new.certificate()], [false, true]),
+        let keyrings: [(Vec<PathBuf>, _); 3] = [
+            (vec![old.clone()], [true, false]),
+            (vec![old, new.certificate()], [true, true]),
+            (vec![new.certificate()], [false, true]),
         ];
         for (keyring, trusted) in keyrings {
-            host.trust(keyring);
+            host.trust(&keyring);
             for (bundle, trusted) in [&by_old, &by_new].into_iter().zip(trusted) {
                 match (offered(bundle).await, trusted) {
                     (Ok(()), true) => {}
