@@ -141,7 +141,7 @@ fn asked_root() -> PathBuf {
     root.to_owned()
 }
 
-/// Frees the loop devices over files in `dir`, as far as that can be done.
+/// Frees the loop devices over `dir`, or over files in it, as far as that can be done.
 pub(crate) fn detach_loops(dir: &Path) {
     let list = ["--list", "--noheadings", "--output", "NAME,BACK-FILE"];
     let Ok(output) = Command::new("losetup").args(list).output() else { return };
@@ -194,8 +194,9 @@ impl Loop {
 
 impl Drop for Loop {
     fn drop(&mut self) {
-        // Best effort: a test that failed half-way must not fail a second time here.
-        let _ = Command::new("losetup").arg("--detach").arg(&self.device).status();
+        // By its file: the host may have freed the device already, and then it is somebody else's by now. Best effort:
+        // a test that failed half-way must not fail a second time here.
+        detach_loops(&self.file);
         let _ = fs::remove_file(&self.file);
     }
 }
