@@ -3,15 +3,17 @@
 //! A bundle that is streamed can be verified here, but not installed: this needs a network block device in the kernel.
 //! The lab installs those.
 
-use std::fs;
+use std::{fs, sync::Arc, time::Duration};
 
 use steadfast_core::{Cause, Failure};
+use tokio::sync::Notify;
 
 use super::rauc_host::{
     PATIENCE, RaucHost, Setup,
     agent::Agent,
     bundles::{Recipe, image},
     keys::{Authority, Wish},
+    manager::Systemd,
     own_process::alone,
     server::{Answer, TlsServer, serve},
     steps::text,
@@ -57,6 +59,42 @@ fn a_stream_that_breaks_off_and_comes_back_is_taken_up_again() {
             let url = serve(Answer::Breaking(bytes.clone(), begin..begin + 2));
             assert_eq!(Agent::new().verify(&url).await, Ok(()), "broken from {begin}");
         }
+    });
+}
+
+/// RAUC waits for ever, and the port for minutes: instead of waiting, this test's clock is set on.
+async fn minutes_after(stalled: &Notify) {
+    stalled.notified().await;
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(600)).await;
+    tokio::time::resume();
+}
+
+#[test]
+fn a_stream_that_stalls_holds_rauc_until_it_is_started_anew_and_then_it_goes_on() {
+    alone(async || {
+        let (host, bytes) = node().await;
+        let systemd = Systemd::start(&host).await;
+        for (restarts, answer) in (1..).zip(0..3) {
+            let stalled = Arc::new(Notify::new());
+            let url = serve(Answer::Stalling(bytes.clone(), answer, stalled.clone()));
+            let mut agent = Agent::new().without_patience().trying(2);
+            let (end, ()) = tokio::join!(agent.verify(&url), minutes_after(&stalled));
+            assert_eq!(end, Ok(()), "stalled at answer {answer}");
+            assert_eq!(systemd.restarts(), restarts);
+        }
+    });
+}
+
+#[test]
+fn a_stalled_stream_that_nobody_frees_rauc_of_is_the_networks() {
+    alone(async || {
+        let (_host, bytes) = node().await;
+        let stalled = Arc::new(Notify::new());
+        let url = serve(Answer::Stalling(bytes, 2, stalled.clone()));
+        let mut agent = Agent::new().without_patience();
+        let (end, ()) = tokio::join!(agent.verify(&url), minutes_after(&stalled));
+        ended(end, Cause::Network, "RAUC did not answer InspectBundle");
     });
 }
 

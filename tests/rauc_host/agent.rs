@@ -14,7 +14,7 @@ use steadfast_core::{
 };
 use tokio::sync::watch;
 
-use super::{COMPATIBLE, PATIENCE, steps::within};
+use super::{COMPATIBLE, PATIENCE};
 
 /// A node in slot A that takes one bundle after the other.
 pub(crate) struct Agent {
@@ -22,6 +22,8 @@ pub(crate) struct Agent {
     node: Node,
     policy: Policy,
     progress: watch::Receiver<Progress>,
+    /// How long the port may take for one order.
+    patience: Duration,
 }
 
 impl Agent {
@@ -51,12 +53,18 @@ impl Agent {
         let compatible = COMPATIBLE.try_into().expect("a short name");
         let policy =
             Policy { compatible, room, fetch_attempts: 1, restarts: 2, commit_attempts: 3 };
-        Self { port: port(sender), node, policy, progress }
+        Self { port: port(sender), node, policy, progress, patience: PATIENCE }
     }
 
     /// How often a bundle is tried whose failure may pass.
     pub(crate) fn trying(mut self, attempts: u8) -> Self {
         self.policy.fetch_attempts = attempts;
+        self
+    }
+
+    /// One whose clock the test sets on: only the port's own limits count.
+    pub(crate) fn without_patience(mut self) -> Self {
+        self.patience = Duration::MAX;
         self
     }
 
@@ -110,7 +118,8 @@ impl Agent {
             }
             other => panic!("nothing was activated, but the order is {other:?}"),
         };
-        let event = within("the port's event", self.port.perform(order)).await;
+        let event = tokio::time::timeout(self.patience, self.port.perform(order)).await;
+        let event = event.expect("the port has its limits");
         println!("{event:?}");
         self.hear(event);
     }

@@ -13,6 +13,8 @@ use std::{
     thread,
 };
 
+use tokio::sync::Notify;
+
 use super::{bus::Group, keys::Signer, tools::missing};
 
 /// What the server answers to everybody.
@@ -25,6 +27,9 @@ pub(crate) enum Answer {
     /// This body, by ranges; of the answers with these numbers, from zero, only the first half comes, and then the
     /// connection is gone.
     Breaking(Vec<u8>, Range<usize>),
+    /// This body, by ranges; of the answer with this number, from zero, only the first half comes, and then nothing
+    /// more. Says so when it has come to this.
+    Stalling(Vec<u8>, usize, Arc<Notify>),
     /// Only a status.
     Status(u16),
     /// Nothing: the connection stays open.
@@ -77,13 +82,12 @@ fn connection(
         let number = answers.fetch_add(1, Ordering::Relaxed);
         match answer {
             Answer::Breaking(body, broken) if broken.contains(&number) => {
-                let (first, end) = range.unwrap_or((0, body.len()));
-                let whole = partial(body, (first, end));
-                stream.write_all(&whole[..whole.len() - (end - first).div_ceil(2)])?;
+                stream.write_all(&half(body, range))?;
                 return stream.shutdown(Shutdown::Both);
             }
-            Answer::Breaking(body, _) => {
-                respond(&mut stream, &Answer::Ranges(body.clone()), range)?;
+            Answer::Stalling(body, stalls, stalled) if number == *stalls => {
+                stream.write_all(&half(body, range))?;
+                stalled.notify_one();
             }
             answer => respond(&mut stream, answer, range)?,
         }
@@ -109,14 +113,31 @@ fn partial(body: &[u8], (first, end): (usize, usize)) -> Vec<u8> {
     [head.as_bytes(), &body[first..end]].concat()
 }
 
+/// An answer of which the second half of its bytes is missing.
+fn half(body: &[u8], range: Option<(usize, usize)>) -> Vec<u8> {
+    let (first, end) = range.unwrap_or((0, body.len()));
+    let whole = partial(body, (first, end));
+    let kept = whole.len() - (end - first).div_ceil(2);
+    whole[..kept].to_vec()
+}
+
 fn respond(
     stream: &mut TcpStream,
     answer: &Answer,
     range: Option<(usize, usize)>,
 ) -> std::io::Result<()> {
     match (answer, range) {
-        (Answer::Ranges(body), Some(range)) => stream.write_all(&partial(body, range)),
-        (Answer::Ranges(body) | Answer::Whole(body) | Answer::Breaking(body, _), _) => {
+        (
+            Answer::Ranges(body) | Answer::Breaking(body, _) | Answer::Stalling(body, ..),
+            Some(range),
+        ) => stream.write_all(&partial(body, range)),
+        (
+            Answer::Whole(body)
+            | Answer::Ranges(body)
+            | Answer::Breaking(body, _)
+            | Answer::Stalling(body, ..),
+            _,
+        ) => {
             write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len())?;
             stream.write_all(body)
         }
