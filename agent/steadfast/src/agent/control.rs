@@ -128,12 +128,20 @@ async fn serve(
             true => Response::Refused { because: "only root may change the node".to_owned() },
             false => ask(&asks, request).await?,
         };
+        let response = match response {
+            Response::HistoryOf(mut history) if !root => {
+                history.withhold();
+                Response::HistoryOf(history)
+            }
+            response => response,
+        };
         timeout(PATIENCE, write_frame(&mut stream, &response)).await??;
     }
 }
 
 fn changes(request: &Request) -> bool {
-    !matches!(request, Request::Status | Request::Watch | Request::History)
+    use Request as R;
+    !matches!(request, R::Status | R::Watch | R::History | R::HistoryOf { .. })
 }
 
 async fn watch_status(
