@@ -206,7 +206,8 @@ fn gone(removed: io::Result<()>) -> io::Result<()> {
 
 /// Writes a file that only root reads, down to the disk.
 fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = File::options().create(true).truncate(true).write(true).mode(0o600).open(path)?;
+    let mut file =
+        File::options().create(true).truncate(true).write(true).mode(0o600).open(path)?;
     file.write_all(bytes)?;
     file.sync_all()
 }
