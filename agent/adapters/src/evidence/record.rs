@@ -77,6 +77,14 @@ impl Records {
     /// Keeps a record. When the disk is full, older ones go until it fits; the error is that of the
     /// disk without any.
     pub fn save(&self, record: &Record) -> io::Result<()> {
+        self.save_by(record, |record| self.write(record))
+    }
+
+    fn save_by(
+        &self,
+        record: &Record,
+        mut write: impl FnMut(&Record) -> io::Result<()>,
+    ) -> io::Result<()> {
         if record.says_nothing() {
             return Ok(());
         }
@@ -90,7 +98,7 @@ impl Records {
             told.into_iter().try_for_each(|(_, path)| fs::remove_dir_all(path))?;
         }
         self.drop_oldest(MOST - 1)?;
-        while let Err(error) = self.write(record) {
+        while let Err(error) = write(record) {
             let left = self.list().len();
             if left == 0 || error.kind() != io::ErrorKind::StorageFull {
                 return Err(error);
@@ -221,4 +229,41 @@ pub(super) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
         return Err(error);
     }
     path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(sequence: u64) -> Record {
+        let (version, slot, reset) = ("1.2.0".to_owned(), Slot::B, LastReset::ByWatchdog);
+        let failed = Failed { version, slot, sequence, ending: None, reset };
+        Record { failed, kernel: None, journal: None }
+    }
+
+    /// Four records, and a fifth that fails with this error as long as more than `room` are left.
+    fn fifth(room: usize, kind: io::ErrorKind) -> (io::Result<()>, Vec<u64>) {
+        let folder = tempfile::tempdir().expect("a folder");
+        let records = Records::new(folder.path());
+        (1..=4).for_each(|sequence| records.save(&record(sequence)).expect("writable"));
+        let saved = records.save_by(&record(5), |record| match records.list().len() > room {
+            true => Err(kind.into()),
+            false => records.write(record),
+        });
+        (saved, records.all().iter().map(|record| record.failed.sequence).collect())
+    }
+
+    #[test]
+    fn a_full_disk_loses_the_oldest_until_the_newest_fits() {
+        let (saved, left) = fifth(2, io::ErrorKind::StorageFull);
+        saved.expect("two went");
+        assert_eq!(left, [3, 4, 5]);
+    }
+
+    #[test]
+    fn a_disk_that_is_broken_and_not_full_loses_no_record_for_another() {
+        let (saved, left) = fifth(2, io::ErrorKind::ReadOnlyFilesystem);
+        assert_eq!(saved.expect_err("it is broken").kind(), io::ErrorKind::ReadOnlyFilesystem);
+        assert_eq!(left, [1, 2, 3, 4]);
+    }
 }

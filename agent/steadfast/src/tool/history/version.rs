@@ -47,7 +47,10 @@ fn text(history: &VersionHistory, shown: usize, style: Style) -> String {
         0 => text.push_str("no update to it is in the ledger\n"),
         steps => {
             let last = &entries[steps.saturating_sub(shown)..];
-            text.push_str(&heading("steps", last.len(), steps, style));
+            if last.len() < steps {
+                let of = format!("the last {shown} of {steps}; --all shows them");
+                text.push_str(&screen(&[Line::new("steps", of)], style));
+            }
             text.push_str(&table(last, style));
         }
     }
