@@ -268,12 +268,22 @@ fn of_one_ending_the_first_failed_boot_is_told_unless_a_later_one_says_why() {
     assert_eq!(sequences(&records), [1, 3]);
     records.save(&of(4, 7, LastReset::ByWatchdog)).expect("writable");
     assert_eq!(sequences(&records), [3, 4]);
-    records.save(&Record { kernel: Some(Vec::new()), ..of(5, 7, LastReset::Other) }).expect("ours");
-    assert_eq!(sequences(&records), [3, 5]);
+    records.save(&of(5, 7, LastReset::ByWatchdog)).expect("writable");
+    assert_eq!(sequences(&records), [3, 4], "the first reset saw the failure");
+    let panicked =
+        |sequence| Record { kernel: Some(Vec::new()), ..of(sequence, 7, LastReset::Other) };
+    records.save(&panicked(6)).expect("writable");
+    assert_eq!(sequences(&records), [3, 6]);
+    records.save(&of(7, 7, LastReset::ByWatchdog)).expect("writable");
+    assert_eq!(sequences(&records), [3, 6]);
+    // The entry could not be saved, and the same start is told again.
+    let again = Record { journal: None, ..panicked(6) };
+    records.save(&again).expect("writable");
+    assert_eq!(records.all().last(), Some(&again));
     // A committed system that starts again leads to no ending, and each time is told.
-    records.save(&record(6)).expect("writable");
-    records.save(&record(7)).expect("writable");
-    assert_eq!(sequences(&records), [3, 5, 6, 7]);
+    records.save(&record(8)).expect("writable");
+    records.save(&record(9)).expect("writable");
+    assert_eq!(sequences(&records), [3, 6, 8, 9]);
 }
 
 #[test]

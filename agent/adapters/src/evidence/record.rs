@@ -55,10 +55,14 @@ impl Record {
         kernel.is_none() && journal.is_none() && failed.reset == LastReset::Other
     }
 
-    /// Whether the record of a later boot on the way to the same ending says more than the first one's
-    /// (which saw the failure): its kernel or the hardware ended it.
-    fn replaces_an_older_one(&self) -> bool {
-        self.kernel.is_some() || self.failed.reset == LastReset::ByWatchdog
+    /// How much it says. Of the boots on the way to one ending the first saw the failure, unless a later
+    /// one was ended by its kernel or by the hardware.
+    fn weight(&self) -> u8 {
+        match (&self.kernel, self.failed.reset) {
+            (Some(_), _) => 2,
+            (None, LastReset::ByWatchdog) => 1,
+            (None, LastReset::Other) => 0,
+        }
     }
 }
 
@@ -89,13 +93,14 @@ impl Records {
             return Ok(());
         }
         if let Some(ending) = record.failed.ending {
-            let same = |other: &Failed| other.ending == Some(ending);
-            let told: Vec<(Failed, PathBuf)> =
-                self.list().into_iter().filter(|(other, _)| same(other)).collect();
-            if !told.is_empty() && !record.replaces_an_older_one() {
+            let mut told = self.all();
+            told.retain(|other| other.failed.ending == Some(ending));
+            if told.iter().any(|other| {
+                other.weight() >= record.weight() && other.failed.sequence < record.failed.sequence
+            }) {
                 return Ok(());
             }
-            told.into_iter().try_for_each(|(_, path)| fs::remove_dir_all(path))?;
+            told.iter().try_for_each(|other| fs::remove_dir_all(self.place(&other.failed)))?;
         }
         self.drop_oldest(MOST - 1)?;
         while let Err(error) = write(record) {
@@ -131,6 +136,10 @@ impl Records {
         found
     }
 
+    fn place(&self, failed: &Failed) -> PathBuf {
+        self.folder.join(format!("{}-{}", failed.sequence, failed.version))
+    }
+
     fn drop_oldest(&self, keep: usize) -> io::Result<()> {
         let list = self.list();
         let over = list.len().saturating_sub(keep);
@@ -153,7 +162,7 @@ impl Records {
             }
             write(&making.join("about"), about(failed).as_bytes())?;
             File::open(&making)?.sync_all()?;
-            let named = self.folder.join(format!("{}-{}", failed.sequence, failed.version));
+            let named = self.place(failed);
             gone(fs::remove_dir_all(&named))?;
             fs::rename(&making, named)?;
             File::open(&self.folder)?.sync_all()

@@ -1,0 +1,93 @@
+//! What `steadfast history VERSION` has to show of a release that came back: the words of the boot that failed.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use serde::Deserialize;
+
+use super::Stage;
+use crate::variant::Variant;
+
+/// Limit for a question that the node answers at once.
+const QUESTION: Duration = Duration::from_secs(120);
+
+/// A line that must be among what a failed boot left; none where it left nothing of the kind.
+#[derive(Debug, Clone, Copy)]
+struct Words {
+    kernel: Option<&'static str>,
+    journal: Option<&'static str>,
+    /// Whether the hardware watchdog made the reset.
+    watchdog: bool,
+}
+
+/// The part of `steadfast history VERSION --json` that is judged.
+#[derive(Debug, Deserialize)]
+struct History {
+    entries: Vec<serde_json::Value>,
+    endings: Vec<serde_json::Value>,
+    failed: Vec<Failed>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Failed {
+    slot: String,
+    watchdog: bool,
+    kernel: Option<Vec<String>>,
+    journal: Option<Vec<String>>,
+}
+
+/// What the failed boot of this release says last; none for a release that never runs.
+fn words(release: &Variant) -> Option<Words> {
+    let words = Words { kernel: None, journal: None, watchdog: false };
+    match release.name {
+        "unhealthy" => Some(Words { journal: Some("judged: probation to condemning"), ..words }),
+        "hung" => {
+            Some(Words { journal: Some("booted: rebooting to probation"), watchdog: true, ..words })
+        }
+        // It panics before there is a journal.
+        "kernel-panic" => Some(Words { kernel: Some("Kernel panic - not syncing"), ..words }),
+        "agent-crash" => Some(Words { journal: Some("status=11/SEGV"), ..words }),
+        "agent-crash-loop" => {
+            Some(Words { journal: Some("booted: probation to condemning"), ..words })
+        }
+        _ => None,
+    }
+}
+
+/// Claims that the history of a release that came back from `slot` has the words of the boot that failed.
+pub(super) fn shown(stage: &mut Stage, release: &Variant, slot: &str) -> Result<()> {
+    let ask = format!("steadfast history {} --json", release.version);
+    let said = stage.guest.must(&ask, QUESTION)?;
+    let mut history: History = serde_json::from_str(said.trim())
+        .with_context(|| format!("`{ask}` printed something else: {said}"))?;
+    stage.claim("all steps of the version are told", history.entries.len() >= 7, true);
+    stage.claim("endings of the version", history.endings.len(), 1);
+    let wanted = words(release);
+    let kept = usize::from(wanted.is_some());
+    stage.claim("failed boots of the version that are kept", history.failed.len(), kept);
+    if let Some((words, failed)) = wanted.zip(history.failed.pop()) {
+        stage.claim("slot of the failed boot", &failed.slot, slot);
+        stage.claim("the watchdog made the reset", failed.watchdog, words.watchdog);
+        said_so(stage, "kernel", failed.kernel.as_deref(), words.kernel);
+        said_so(stage, "journal", failed.journal.as_deref(), words.journal);
+        let sizes = "du -sb /data/steadfast/evidence/failed/* | sort -n | tail -n 1 | cut -f 1";
+        let largest = stage.guest.must(sizes, QUESTION)?;
+        let largest: u32 = largest.trim().parse().context("du printed no size")?;
+        stage.claim("what is kept fits into 64 KiB", largest <= 64 << 10, true);
+    }
+    let unknown = stage.guest.run("steadfast history 0.0.0-unknown", QUESTION)?;
+    stage.claim("exit status for a version that nobody knows", unknown.code, 1);
+    Ok(())
+}
+
+fn said_so(stage: &mut Stage, who: &str, lines: Option<&[String]>, wanted: Option<&str>) {
+    if let Some(last) = lines.and_then(<[String]>::last) {
+        stage.say(format!("the {who} of the failed boot said last: {last}"));
+    }
+    let found = match (lines, wanted) {
+        (None, _) => "nothing",
+        (Some(lines), Some(words)) if lines.iter().any(|line| line.contains(words)) => words,
+        (Some(_), _) => "something else",
+    };
+    stage.claim(&format!("the {who} of the failed boot"), found, wanted.unwrap_or("nothing"));
+}
