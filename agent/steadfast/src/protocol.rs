@@ -298,12 +298,16 @@ pub struct FailedBoot {
     pub journal: Option<Vec<String>>,
 }
 
-impl VersionHistory {
-    /// What the group may read: the journal and the kernel's log hold what workloads and users said.
-    pub fn withhold(&mut self) {
-        let texts = self.failed.iter_mut();
-        for text in texts.flat_map(|failed| [&mut failed.kernel, &mut failed.journal]) {
-            self.withheld |= text.take().is_some();
+impl Response {
+    /// What the group may read of it: the kernel's log and the journal hold what workloads and people said, and
+    /// elsewhere on the node, too, only root reads them.
+    pub fn for_group(mut self) -> Response {
+        if let Response::HistoryOf(history) = &mut self {
+            let texts = history.failed.iter_mut();
+            for text in texts.flat_map(|failed| [&mut failed.kernel, &mut failed.journal]) {
+                history.withheld |= text.take().is_some();
+            }
         }
+        self
     }
 }

@@ -124,16 +124,12 @@ async fn serve(
         if request == Request::Watch {
             return watch_status(&mut stream, &asks, &mut changed).await;
         }
-        let response = match changes(&request) && !root {
-            true => Response::Refused { because: "only root may change the node".to_owned() },
-            false => ask(&asks, request).await?,
-        };
-        let response = match response {
-            Response::HistoryOf(mut history) if !root => {
-                history.withhold();
-                Response::HistoryOf(history)
+        let response = match root {
+            true => ask(&asks, request).await?,
+            false if changes(&request) => {
+                Response::Refused { because: "only root may change the node".to_owned() }
             }
-            response => response,
+            false => ask(&asks, request).await?.for_group(),
         };
         timeout(PATIENCE, write_frame(&mut stream, &response)).await??;
     }

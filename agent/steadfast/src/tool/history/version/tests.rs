@@ -42,6 +42,13 @@ fn panicked() -> VersionHistory {
     }
 }
 
+fn for_group(history: VersionHistory) -> VersionHistory {
+    match Response::HistoryOf(history).for_group() {
+        Response::HistoryOf(history) => history,
+        other => panic!("another answer: {other:?}"),
+    }
+}
+
 #[test]
 fn a_version_that_came_back_shows_why_down_to_the_last_words_of_its_boot() {
     expect![[r#"
@@ -89,8 +96,7 @@ fn nothing_that_a_failed_boot_said_steers_the_terminal_or_is_wider_than_it() {
 
 #[test]
 fn whoever_may_not_read_the_texts_is_told_that_they_are_there() {
-    let mut history = panicked();
-    history.withhold();
+    let history = for_group(panicked());
     assert_eq!((&history.failed[0].kernel, &history.failed[0].journal), (&None, &None));
     expect![[r#"
         version  1.2.0
@@ -106,8 +112,7 @@ fn whoever_may_not_read_the_texts_is_told_that_they_are_there() {
 
 #[test]
 fn nothing_is_withheld_where_there_is_nothing() {
-    let mut history = VersionHistory { failed: Vec::new(), ..panicked() };
-    history.withhold();
+    let history = for_group(VersionHistory { failed: Vec::new(), ..panicked() });
     assert!(!history.withheld);
     let text = text(&history, SHOWN, Style::PLAIN);
     assert!(text.contains("failed   nothing is kept"), "{text}");
