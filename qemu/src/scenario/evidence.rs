@@ -11,6 +11,9 @@ use crate::variant::Variant;
 /// Limit for a question that the node answers at once.
 const QUESTION: Duration = Duration::from_secs(120);
 
+/// From a boot to a verdict.
+const VERDICT: Duration = Duration::from_secs(600);
+
 /// A line that must be among what a failed boot left; none where it left nothing of the kind.
 #[derive(Debug, Clone, Copy)]
 struct Words {
@@ -85,6 +88,30 @@ pub(super) fn shown(stage: &mut Stage, release: &Variant, slot: &str) -> Result<
     stage.claim("and is told so", history.withheld, wanted.is_some());
     let unknown = stage.guest.run("steadfast history 0.0.0-unknown", QUESTION)?;
     stage.claim("exit status for a version that nobody knows", unknown.code, 1);
+    Ok(())
+}
+
+/// Makes the kernel of the committed system panic, and claims that its last words are kept although no update
+/// ended: the kernel's own, and those that were logged some seconds before.
+pub(super) fn of_a_committed_system(stage: &mut Stage) -> Result<()> {
+    let before = stage.guest.status()?.system;
+    stage.say("logs a line, and makes the kernel of the committed system panic");
+    let log = "echo 'the last word of the lab' | systemd-cat -t lab && sleep 4";
+    stage.guest.must(log, QUESTION)?;
+    stage.guest.order("sh -c 'echo c >/proc/sysrq-trigger'")?;
+    stage.guest.await_boot(&before.slot)?;
+    let status = stage.guest.rest(VERDICT)?;
+    stage.claim("standing after a panic", &status.system.standing, "committed");
+    let ask = format!("steadfast history {} --json", before.version);
+    let said = stage.guest.must(&ask, QUESTION)?;
+    let mut history: History = serde_json::from_str(said.trim()).context("a history")?;
+    stage.claim("failed boots of the committed version", history.failed.len(), 1);
+    let failed = history.failed.pop().context("no failed boot is kept")?;
+    stage.claim("slot of the committed version", &failed.slot, &before.slot);
+    said_so(stage, "kernel", failed.kernel.as_deref(), Some("sysrq triggered crash"));
+    said_so(stage, "journal", failed.journal.as_deref(), Some("the last word of the lab"));
+    let empty = stage.guest.must("ls /sys/fs/pstore | wc -l", QUESTION)?;
+    stage.claim("records of the kernel that are left for another boot", empty.trim(), "0");
     Ok(())
 }
 

@@ -127,7 +127,7 @@ pub(crate) fn kernel_panic(stage: &mut Stage, release: &Variant) -> Result<()> {
     let ordered = bad_release(stage, release, "returned: panic")?.at;
     let seen = stage.guest.timeline().first_after(ordered, "panic:").is_some();
     stage.claim("the console showed the panic", seen, true);
-    Ok(())
+    evidence::of_a_committed_system(stage)
 }
 
 /// The kernel file is empty.
