@@ -74,6 +74,20 @@ fn the_history_of_a_version_is_each_of_its_updates_from_its_announcement_to_its_
 }
 
 #[test]
+fn an_update_is_about_what_its_ending_says_whatever_it_was_taken_for_before() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut ledger = ledger(folder.path());
+    let mut said = |sequence, event, next| append_event(&mut ledger, sequence, event, next);
+    said(1, announced("/usb/2.raucb"), settled());
+    // What was begun as 3.0 turned out to be 2.0.
+    said(2, Event::WindowOpened, on_trial("3.0", 0));
+    said(3, Event::Confirmed, after(1, Outcome::Returned, Some(sick())));
+    assert_eq!(steps(&told(folder.path(), "2.0", &ledger)), [1, 2, 3]);
+    let other = reporter(folder.path(), None).history_of("3.0", &ledger);
+    assert!(matches!(other, Response::Refused { .. }), "{other:?}");
+}
+
+#[test]
 fn an_update_that_is_under_way_is_told_so_far() {
     let folder = tempfile::tempdir().expect("a folder");
     let history = told(folder.path(), "3.0", &a_ledger(folder.path()));
