@@ -63,7 +63,7 @@ fn a_system_that_something_ended_is_what_failed_and_a_committed_one_leads_to_no_
     let found = told(&resting(), &resting(), &boot(Slot::A, Some(failure())));
     assert_eq!(found, Some(("1.0".into(), Slot::A, None)));
     let on_trial = Node {
-        update: Update::Probation { trial: trial(), restarts: 1 },
+        update: Update::Probation { trial: trial(), restarts: 1, shutdowns: 0 },
         running: Some(version("2.0")),
         booted: Slot::B,
         endings: 3,
