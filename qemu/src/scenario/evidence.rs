@@ -119,10 +119,47 @@ fn said_so(stage: &mut Stage, who: &str, lines: Option<&[String]>, wanted: Optio
     if let Some(last) = lines.and_then(<[String]>::last) {
         stage.say(format!("the {who} of the failed boot said last: {last}"));
     }
-    let found = match (lines, wanted) {
+    let found = found(lines, wanted);
+    stage.claim(&format!("the {who} of the failed boot"), found, wanted.unwrap_or("nothing"));
+}
+
+/// `wanted` when a line has it; else what there is instead.
+fn found<'w>(lines: Option<&[String]>, wanted: Option<&'w str>) -> &'w str {
+    match (lines, wanted) {
         (None, _) => "nothing",
         (Some(lines), Some(words)) if lines.iter().any(|line| line.contains(words)) => words,
         (Some(_), _) => "something else",
-    };
-    stage.claim(&format!("the {who} of the failed boot"), found, wanted.unwrap_or("nothing"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::variant;
+
+    #[test]
+    fn words_are_found_only_where_a_line_has_them_and_nothing_only_where_nothing_is() {
+        let lines = ["[ 1.0] one".to_owned(), "[ 2.0] Kernel panic - sysrq".to_owned()];
+        assert_eq!(found(Some(&lines), Some("Kernel panic")), "Kernel panic");
+        assert_eq!(found(Some(&lines), Some("SEGV")), "something else");
+        assert_eq!(found(Some(&lines), None), "something else");
+        assert_eq!(found(Some(&[]), Some("Kernel panic")), "something else");
+        assert_eq!(found(None, Some("Kernel panic")), "nothing");
+        assert_eq!(found(None, None), "nothing");
+    }
+
+    #[test]
+    fn every_release_whose_system_runs_and_comes_back_has_words_to_look_for() {
+        for release in [
+            variant::UNHEALTHY,
+            variant::HUNG,
+            variant::KERNEL_PANIC,
+            variant::AGENT_CRASH,
+            variant::AGENT_CRASH_LOOP,
+        ] {
+            let words = words(&release).expect("it ran");
+            assert!(words.kernel.is_some() != words.journal.is_some(), "{}", release.name);
+        }
+        assert!(words(&variant::NO_BOOT).is_none());
+    }
 }
