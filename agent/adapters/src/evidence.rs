@@ -1,11 +1,20 @@
 //! What the last end left behind: a panic record, the watchdog's flag, the agent's exit.
 //!
+//! ```text
+//! collect ──▶ 160 bytes for the ledger's entry ─┐
+//! kernel, journal ──▶ record, on /data ─────────┴──▶ the entry is saved ──▶ clear
+//! ```
+//!
 //! Always true: evidence is removed only after it was saved ([`Evidence::clear`]); what says most
 //! about the cause comes first: a panic, then the hardware watchdog, then the agent's own end.
+
+pub mod journal;
+pub mod record;
 
 use crate::watchdog::LastReset;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 use steadfast_core::{Cause, Failure};
 
 /// Where evidence is found.
@@ -50,19 +59,36 @@ impl Evidence {
         }
     }
 
-    /// The records of kernels that ended; ramoops names them `dmesg-ramoops-N`.
+    /// The last words of the kernel that ended last, a line each, without the priorities.
+    pub fn kernel(&self) -> Option<Vec<String>> {
+        let text = self.last_record()?;
+        let plain = text.lines().map(|line| match line.strip_prefix('<') {
+            Some(rest) => rest.split_once('>').map_or(line, |(_, said)| said),
+            None => line,
+        });
+        Some(plain.map(str::to_owned).collect())
+    }
+
+    /// The records of kernels that ended, the oldest first; ramoops names them `dmesg-ramoops-N` and
+    /// begins with 0 at each boot, so the time that the record was given comes before its number.
     fn records(&self) -> Vec<PathBuf> {
         let Ok(folder) = fs::read_dir(&self.pstore) else { return Vec::new() };
         let mut paths: Vec<PathBuf> = folder.flatten().map(|entry| entry.path()).collect();
         paths.retain(|path| name(path).starts_with("dmesg-"));
-        paths.sort();
+        paths.sort_by_cached_key(|path| (written(path), path.clone()));
         paths
     }
 
-    fn panic(&self) -> Option<Failure> {
+    /// The newest record that can be read as text (one that the kernel could not unpack is none).
+    fn last_record(&self) -> Option<String> {
         let newest_first = self.records().into_iter().rev();
-        let record = newest_first.filter_map(|path| fs::read(path).ok()).next()?;
-        let text = String::from_utf8_lossy(&record);
+        let text = newest_first.filter(|path| !name(path).ends_with(".enc.z"));
+        let record = text.filter_map(|path| fs::read(path).ok()).next()?;
+        Some(String::from_utf8_lossy(&record).into_owned())
+    }
+
+    fn panic(&self) -> Option<Failure> {
+        let text = self.last_record()?;
         let line = text.lines().find(|line| line.contains("Kernel panic"));
         let line = line.or_else(|| text.lines().find(|line| line.contains("Oops")))?;
         let line = line.split_once("] ").map_or(line, |(_, said)| said);
@@ -80,6 +106,11 @@ impl Evidence {
 
 fn name(path: &Path) -> &str {
     path.file_name().and_then(|name| name.to_str()).unwrap_or("")
+}
+
+fn written(path: &Path) -> SystemTime {
+    let modified = fs::metadata(path).and_then(|file| file.modified());
+    modified.unwrap_or(SystemTime::UNIX_EPOCH)
 }
 
 #[cfg(test)]

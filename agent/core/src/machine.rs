@@ -55,6 +55,11 @@ impl Machine {
         (self.sequence, self.head)
     }
 
+    /// Where `event` would lead, before anything is saved.
+    pub fn expected(&self, event: &Event) -> Node {
+        self.node.clone().next(event.clone(), &self.policy)
+    }
+
     /// Hears one event. `save` writes the frame so that it survives a power cut; when it fails,
     /// nothing changed and the event has to be heard again.
     pub fn turn<E>(
@@ -64,7 +69,7 @@ impl Machine {
         save: impl FnOnce(&[u8]) -> Result<(), E>,
     ) -> Result<Turn, E> {
         let started = matches!(event, Event::Booted(_));
-        let next = self.node.clone().next(event.clone(), &self.policy);
+        let next = self.expected(&event);
         if next == self.node && !started {
             return Ok(Turn { order: None, saved: None, proof: TurnCompleted::new() });
         }

@@ -12,6 +12,7 @@
 pub mod board;
 pub mod config;
 mod control;
+mod evidence;
 mod life;
 mod report;
 mod route;

@@ -1,6 +1,6 @@
 //! The words of the command line. Each is one order to the tool, the daemon or the boot backend.
 
-use crate::{agent, boot_state, protocol, tool};
+use crate::{agent, boot_state, keep_journal, protocol, tool};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -40,6 +40,9 @@ pub enum Command {
     /// Read or write the boot environment; RAUC does this
     #[command(name = "boot-state")]
     BootState(BootStateArgs),
+    /// Keep the last lines of the running boot's journal on the data partition; systemd does this
+    #[command(name = "keep-journal", hide = true)]
+    KeepJournal(KeepJournalArgs),
 }
 
 /// What `status` shows.
@@ -91,9 +94,23 @@ impl From<When> for At {
 /// What `history` shows.
 #[derive(Debug, Args)]
 pub struct HistoryArgs {
+    /// Only this version: its steps, how it ended, and what its failed boots left behind
+    #[arg(value_name = "VERSION")]
+    pub version: Option<String>,
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+    /// Show all that was kept of a version, not only the end of it
+    #[arg(long, requires = "version")]
+    pub all: bool,
+}
+
+/// Where the journal's last lines are kept.
+#[derive(Debug, Args)]
+pub struct KeepJournalArgs {
+    /// The agent's settings
+    #[arg(long, value_name = "FILE", default_value = "/etc/steadfast/agent.toml")]
+    pub config: PathBuf,
 }
 
 /// Where the agent finds its settings.
@@ -128,6 +145,7 @@ pub fn main() -> ExitCode {
             agent::run(&agent::Paths { config, board, socket })
         }
         Command::BootState(args) => boot_state::run(&args.call),
+        Command::KeepJournal(args) => keep_journal::run(&args.config),
         Command::Status(args) => tool::run(&socket, &tool::Order::Status(args)),
         Command::Update(args) => tool::run(&socket, &tool::Order::Update(args)),
         Command::History(args) => tool::run(&socket, &tool::Order::History(args)),
@@ -161,6 +179,8 @@ mod tests {
             "steadfast update a --at never",
             "steadfast status now",
             "steadfast boot-state",
+            "steadfast history --all",
+            "steadfast history 1.0.0 1.1.0",
         ] {
             assert_eq!(command(words).expect_err("misused"), 2, "{words}");
         }

@@ -3,11 +3,13 @@
 //! ```text
 //! steadfast agent ───────▶ agent        the daemon
 //! steadfast boot-state ──▶ boot_state   RAUC's boot backend
+//! steadfast keep-journal ▶ keep_journal the journal's end, on /data
 //! steadfast … ───────────▶ tool ──protocol──▶ the daemon
 //! ```
 
 pub mod agent;
 pub mod boot_state;
 pub mod cli;
+pub mod keep_journal;
 pub mod protocol;
 pub mod tool;

@@ -42,6 +42,11 @@ pub enum Request {
     Rollback,
     /// Take back the update that waits for its window: as for an update. Root only.
     Cancel,
+    /// One version: one [`Response::HistoryOf`], or [`Response::Refused`] when the ledger does not know it.
+    HistoryOf {
+        /// The version.
+        version: String,
+    },
 }
 
 /// What the daemon answers.
@@ -58,6 +63,8 @@ pub enum Response {
         /// Why, in the operator's words.
         because: String,
     },
+    /// One version.
+    HistoryOf(VersionHistory),
 }
 
 /// Where the node stands.
@@ -259,4 +266,48 @@ pub struct HistoryEnding {
     pub evidence: String,
     /// The slot that it was for.
     pub slot: String,
+}
+
+/// What happened with one version, and what its failed boots left behind.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct VersionHistory {
+    /// The version.
+    pub version: String,
+    /// The steps of its updates, the oldest first.
+    pub entries: Vec<HistoryEntry>,
+    /// How each of its updates ended, the oldest first.
+    pub endings: Vec<HistoryEnding>,
+    /// Its failed boots, the oldest first.
+    pub failed: Vec<FailedBoot>,
+    /// Whether the kernel's words and the journal were left out: they are for root.
+    pub withheld: bool,
+}
+
+/// What one failed boot left behind.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FailedBoot {
+    /// The step that tells of it.
+    pub seq: u64,
+    /// The slot that ran.
+    pub slot: String,
+    /// Whether the hardware watchdog made the reset.
+    pub watchdog: bool,
+    /// The kernel's last words, if a record was found.
+    pub kernel: Option<Vec<String>>,
+    /// The journal's last lines, if any were kept.
+    pub journal: Option<Vec<String>>,
+}
+
+impl Response {
+    /// What the group may read of it: the kernel's log and the journal hold what workloads and people said, and
+    /// elsewhere on the node, too, only root reads them.
+    pub fn for_group(mut self) -> Response {
+        if let Response::HistoryOf(history) = &mut self {
+            let texts = history.failed.iter_mut();
+            for text in texts.flat_map(|failed| [&mut failed.kernel, &mut failed.journal]) {
+                history.withheld |= text.take().is_some();
+            }
+        }
+        self
+    }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
-use super::Stage;
+use super::{Stage, evidence};
 use crate::disks::STICK_LABEL;
 use crate::status::Status;
 use crate::variant::Variant;
@@ -127,7 +127,7 @@ pub(crate) fn kernel_panic(stage: &mut Stage, release: &Variant) -> Result<()> {
     let ordered = bad_release(stage, release, "returned: panic")?.at;
     let seen = stage.guest.timeline().first_after(ordered, "panic:").is_some();
     stage.claim("the console showed the panic", seen, true);
-    Ok(())
+    evidence::of_a_committed_system(stage)
 }
 
 /// The kernel file is empty.
@@ -207,6 +207,7 @@ fn returned(stage: &mut Stage, before: &Before, release: &Variant, wanted: &str)
     let evidence = status.update.last.and_then(|last| last.evidence).unwrap_or_default();
     stage.claim("evidence is given", !evidence.is_empty(), true);
     environment(stage, &before.slot)?;
+    evidence::shown(stage, release, &before.target)?;
     history(stage, before, wanted)
 }
 

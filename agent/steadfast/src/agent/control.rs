@@ -124,16 +124,20 @@ async fn serve(
         if request == Request::Watch {
             return watch_status(&mut stream, &asks, &mut changed).await;
         }
-        let response = match changes(&request) && !root {
-            true => Response::Refused { because: "only root may change the node".to_owned() },
-            false => ask(&asks, request).await?,
+        let response = match root {
+            true => ask(&asks, request).await?,
+            false if changes(&request) => {
+                Response::Refused { because: "only root may change the node".to_owned() }
+            }
+            false => ask(&asks, request).await?.for_group(),
         };
         timeout(PATIENCE, write_frame(&mut stream, &response)).await??;
     }
 }
 
 fn changes(request: &Request) -> bool {
-    !matches!(request, Request::Status | Request::Watch | Request::History)
+    use Request as R;
+    !matches!(request, R::Status | R::Watch | R::History | R::HistoryOf { .. })
 }
 
 async fn watch_status(

@@ -3,6 +3,7 @@
 use super::board::{self, Board, Running};
 use super::config::Config;
 use super::control::{self, Ask};
+use super::evidence::{self, Witness};
 use super::report::Reporter;
 use super::route::{Router, serve};
 use super::{AgentError, Paths};
@@ -42,7 +43,9 @@ pub async fn live(paths: &Paths, config: Config, board: Board) -> Result<(), Age
     Checks::load(&config.paths.checks)?;
     let running = Running::ask()?;
     let mut life = Life::begin(&config, board, heard.clone(), changed)?;
-    life.turn(life.booted(running))?;
+    let booted = life.booted(running);
+    life.witness(&booted);
+    life.turn(booted)?;
     life.clear_evidence();
     control::listen(&paths.socket, asks, changes)?;
     let mut tick = interval(watchdog::period(life.deadline));
@@ -55,7 +58,10 @@ pub async fn live(paths: &Paths, config: Config, board: Board) -> Result<(), Age
             _ = tick.tick() => {
                 match life.ledger.recover() {
                     Recovered::Unchanged => {}
-                    Recovered::OnDisk => life.clear_evidence(),
+                    Recovered::OnDisk => {
+                        life.keep_evidence();
+                        life.clear_evidence();
+                    }
                     Recovered::DiskIsAhead => {
                         tracing::warn!("/data knows more than this agent, which starts anew");
                         life.leave();
@@ -96,6 +102,8 @@ struct Life {
     router: Router,
     reporter: Reporter,
     changed: watch::Sender<u64>,
+    /// A boot that failed and is not kept yet.
+    failed: Option<Witness>,
 }
 
 impl Life {
@@ -125,6 +133,7 @@ impl Life {
             router,
             reporter,
             changed,
+            failed: None,
         };
         life.reporter.remember(&life.ledger);
         Ok(life)
@@ -168,6 +177,24 @@ impl Life {
                 self.router.heard(Event::Condemned(unsaved()));
             }
             order => self.router.route(order),
+        }
+    }
+
+    /// What shows how the last boot failed is kept before the entry that tells of it.
+    fn witness(&mut self, booted: &Event) {
+        let Event::Booted(boot) = booted else { return };
+        let after = &self.machine.expected(booted);
+        let (before, sequence) = (self.machine.node(), self.machine.head().0 + 1);
+        let start = evidence::Start { before, after, sequence, reset: self.last_reset() };
+        self.failed = Witness::of(start, boot);
+        self.keep_evidence();
+    }
+
+    fn keep_evidence(&mut self) {
+        if self.ledger.kept() == Kept::Data
+            && let Some(failed) = self.failed.take()
+        {
+            failed.keep(&self.evidence(), &self.data.join("evidence"));
         }
     }
 
@@ -225,13 +252,16 @@ impl Life {
             true => Start::SameBoot,
             false => Start::NewBoot,
         };
-        let reset = self.watchdog.as_ref().map_or(LastReset::Other, Watchdog::last_reset);
-        let evidence = self.evidence().collect(start, reset);
+        let evidence = self.evidence().collect(start, self.last_reset());
         let trial = self.board.store.attempts().trial;
         let read = self.board.store.read();
         let standing = read.map(|read| read.current.env.standing(slot.other(), trial));
         let other = standing.unwrap_or(OtherSlot::Bad);
         Event::Booted(Boot { slot, version, id, other, evidence })
+    }
+
+    fn last_reset(&self) -> LastReset {
+        self.watchdog.as_ref().map_or(LastReset::Other, Watchdog::last_reset)
     }
 
     fn evidence(&self) -> Evidence {
@@ -273,6 +303,7 @@ impl Life {
                 self.reporter.status(node, &self.ledger, self.board.store.read(), warnings)
             }
             Request::History => self.reporter.history(&self.ledger),
+            Request::HistoryOf { version } => self.reporter.history_of(&version, &self.ledger),
             Request::Update { source, at } => self.update(&source, at)?,
             Request::Confirm => self.admit(node.admits_confirm(), Event::Confirmed)?,
             // Out of a trial an operator may go in any case: what is condemned is not the fallback.

@@ -1,5 +1,7 @@
 //! What the node says of itself: the core's memory in the words of the protocol.
 
+mod version;
+
 use super::config::Config;
 use crate::protocol::{
     AgentStatus, BootStatus, CauseStatus, CheckStatus, EndingStatus, History, HistoryEnding,
@@ -28,8 +30,9 @@ pub struct Reporter {
     progress: watch::Receiver<rauc::Progress>,
     checks: watch::Receiver<Vec<Watched>>,
     committed: Option<(Committed, u64)>,
-    /// Where the start of /data leaves word of a repair or a loss; whoever has read it removes it.
-    data_told: PathBuf,
+    /// Where what failed is kept, and where the start of /data leaves word of a repair or a loss (whoever
+    /// has read that removes it).
+    evidence: PathBuf,
 }
 
 impl Reporter {
@@ -41,8 +44,8 @@ impl Reporter {
     ) -> Reporter {
         let host = || rustix::system::uname().nodename().to_string_lossy().into_owned();
         let node = config.node.name.clone().unwrap_or_else(host);
-        let data_told = config.paths.data.join("evidence/data");
-        Reporter { node, progress, checks, committed: None, data_told }
+        let evidence = config.paths.data.join("evidence");
+        Reporter { node, progress, checks, committed: None, evidence }
     }
 
     /// Learns from the ledger when the running system was committed.
@@ -103,7 +106,7 @@ impl Reporter {
 
     /// The ledger, and what the data file system's start had to tell of it.
     fn ledger_status(&self, ledger: &LedgerFile) -> LedgerStatus {
-        let told = std::fs::read_to_string(&self.data_told).ok();
+        let told = std::fs::read_to_string(self.evidence.join("data")).ok();
         let told =
             told.and_then(|text| text.lines().next().map(|line| format!("/data was {line}")));
         let damage: Vec<String> =

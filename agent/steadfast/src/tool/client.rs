@@ -1,6 +1,8 @@
 //! Asks the agent over its socket: one connection a question, blocking, no runtime.
 
-use crate::protocol::{FrameError, History, Request, Response, Status, read_frame, write_frame};
+use crate::protocol::{
+    FrameError, History, Request, Response, Status, VersionHistory, read_frame, write_frame,
+};
 use std::io::{self, ErrorKind};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -98,6 +100,15 @@ pub(super) fn status(socket: &Path) -> Result<Box<Status>, ClientError> {
 pub(super) fn history(socket: &Path) -> Result<History, ClientError> {
     match Connection::asking(socket, &Request::History)?.answer()? {
         Response::History(history) => Ok(history),
+        _ => Err(ClientError::Unexpected),
+    }
+}
+
+/// What happened with one version. One that the ledger does not know is [`ClientError::Refused`].
+pub(super) fn history_of(socket: &Path, version: &str) -> Result<VersionHistory, ClientError> {
+    let request = Request::HistoryOf { version: version.to_owned() };
+    match Connection::asking(socket, &request)?.answer()? {
+        Response::HistoryOf(history) => Ok(history),
         _ => Err(ClientError::Unexpected),
     }
 }

@@ -1,5 +1,7 @@
 //! `steadfast history`: every step, then how each update ended, the newest nearest to the prompt.
 
+mod version;
+
 use super::output::{Console, Line, Style, Tone, clean, cut, screen};
 use super::status::how_it_ended;
 use super::time::stamp;
@@ -14,6 +16,9 @@ pub(super) fn run(
     args: &HistoryArgs,
     console: &mut Console<'_>,
 ) -> Result<(), ToolError> {
+    if let Some(version) = &args.version {
+        return version::run(socket, version, args, console);
+    }
     let history = client::history(socket)
         .map_err(|error| NotDone::unanswered("the agent could not be asked", &error))?;
     match args.json {

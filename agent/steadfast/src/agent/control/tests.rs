@@ -27,7 +27,8 @@ async fn a_request_is_read_as_the_tool_writes_it() {
 
 #[test]
 fn only_reading_is_for_everybody_who_can_connect() {
-    let reading = [Request::Status, Request::Watch, Request::History];
+    let of = Request::HistoryOf { version: String::new() };
+    let reading = [Request::Status, Request::Watch, Request::History, of];
     assert!(reading.iter().all(|request| !changes(request)));
     let at = steadfast_core::At::Now;
     let update = Request::Update { source: String::new(), at };

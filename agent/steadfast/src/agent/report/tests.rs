@@ -5,11 +5,11 @@ use steadfast_core::gate::Weight;
 use steadfast_core::ledger::{self, MAX_FRAME, Stamp};
 use steadfast_core::{Boot, Cause, Digest, Outcome, Trial, Version, text};
 
-fn version(text: &str) -> Version {
+pub(super) fn version(text: &str) -> Version {
     Version::new(text).expect("a version")
 }
 
-fn sick() -> Failure {
+pub(super) fn sick() -> Failure {
     let evidence = text(format_args!("exit 1"));
     Failure { cause: Cause::Check("sick".try_into().expect("short")), evidence }
 }
@@ -19,7 +19,7 @@ fn committed(slot: Slot, name: &str) -> Committed {
 }
 
 /// A node that runs 1.0 in slot A and was told to keep it.
-fn settled() -> Node {
+pub(super) fn settled() -> Node {
     let (running, committed) = (Some(version("1.0")), Some(committed(Slot::A, "1.0")));
     Node { running, committed, ..Node::default() }
 }
@@ -28,25 +28,29 @@ fn trial(why: Why) -> Trial {
     Trial { version: version("2.0"), digest: None, slot: Slot::B, why }
 }
 
-fn reporter(folder: &Path, progress: rauc::Progress) -> Reporter {
+pub(super) fn reporter(folder: &Path, progress: rauc::Progress) -> Reporter {
     let mut config = Config::default();
     config.paths.data = folder.to_owned();
     Reporter::new(&config, watch::channel(progress).1, watch::channel(Vec::new()).1)
 }
 
 /// The ledger in a folder; what is appended to it needs no chain here.
-fn ledger(folder: &Path) -> LedgerFile {
+pub(super) fn ledger(folder: &Path) -> LedgerFile {
     LedgerFile::open(&folder.join("ledger"), &folder.join("memory")).expect("a ledger").0
 }
 
 fn append(ledger: &mut LedgerFile, sequence: u64, next: Node) {
+    append_event(ledger, sequence, Event::Confirmed, next);
+}
+
+pub(super) fn append_event(ledger: &mut LedgerFile, sequence: u64, event: Event, next: Node) {
     let at = Stamp { unix_s: 1000 * sequence, boot_ms: 1500 };
-    let entry = Entry { sequence, previous: Digest::ZERO, at, event: Event::Confirmed, next };
+    let entry = Entry { sequence, previous: Digest::ZERO, at, event, next };
     let mut buffer = [0; MAX_FRAME];
     ledger.append(ledger::encode(&entry, &mut buffer).expect("short")).expect("writable");
 }
 
-fn after(endings: u32, outcome: Outcome, failure: Option<Failure>) -> Node {
+pub(super) fn after(endings: u32, outcome: Outcome, failure: Option<Failure>) -> Node {
     let last = Some(Ending { version: Some(version("2.0")), slot: Slot::B, outcome, failure });
     Node { last, endings, ..settled() }
 }

@@ -59,7 +59,7 @@ fn an_empty_history_says_so() {
 #[test]
 fn history_json_is_the_protocol() {
     let agent = Agent::answering(vec![vec![Response::History(a_sick_update())]]);
-    let args = HistoryArgs { json: true };
+    let args = HistoryArgs { version: None, json: true, all: false };
     let (out, _) = told(Style::PLAIN, |console| run(agent.socket(), &args, console));
     assert_eq!(serde_json::from_str::<History>(&out).expect("one object"), a_sick_update());
     assert_eq!(agent.asked(), [Request::History]);
