@@ -119,10 +119,25 @@ pub(super) fn begin(stage: &mut Stage, source: &str) -> Result<()> {
 
 /// What was begun has failed for `cause`, and the other slot is not to be booted; returns the tool's reasons.
 pub(super) fn over(stage: &mut Stage, standing: &mut Standing, cause: &str) -> Result<String> {
+    let done = ends(stage)?;
+    has_failed(stage, standing, &done, cause)
+}
+
+/// Waits until the tool ends that was begun.
+pub(super) fn ends(stage: &mut Stage) -> Result<Done> {
     let wait = "until [ -s /run/tool.code ]; do sleep 0.2; done";
     let show = "cat /run/tool.out; (exit $(cat /run/tool.code))";
-    let done = stage.guest.run(&format!("{wait}; {show}"), REFUSAL)?;
-    let because = judged(stage, standing, &done, &format!("failed: {cause}"))?;
+    stage.guest.run(&format!("{wait}; {show}"), REFUSAL)
+}
+
+/// The same as [`over`], of a tool that has ended.
+pub(super) fn has_failed(
+    stage: &mut Stage,
+    standing: &mut Standing,
+    done: &Done,
+    cause: &str,
+) -> Result<String> {
+    let because = judged(stage, standing, done, &format!("failed: {cause}"))?;
     not_bootable(stage, standing)?;
     Ok(because)
 }

@@ -31,8 +31,9 @@ pub(in super::super) fn run(stage: &mut Stage) -> Result<()> {
     settings(stage, SETTINGS)?;
     full_before(stage)?;
     let mut standing = Standing::of(stage)?;
-    full_in_the_middle(stage, &mut standing)?;
-    read_only_in_the_middle(stage, &mut standing)?;
+    for way in &WAYS {
+        in_the_middle(stage, &mut standing, way)?;
+    }
     broken(stage)?;
     lost(stage)?;
     super::good_update(stage, "good release afterwards")
@@ -80,31 +81,51 @@ fn full_before(stage: &mut Stage) -> Result<()> {
     await_kept(stage, "data")
 }
 
-/// RAUC writes its record of the slot to /data, and the agent its ledger.
-fn full_in_the_middle(stage: &mut Stage, standing: &mut Standing) -> Result<()> {
-    stage.about("/data fills up in the middle");
-    let source = small(stage);
-    order_and_hold(stage, &source, SMALL_MIDDLE)?;
-    stage.guest.must(FILL, SHORT)?;
-    go_on(stage);
-    let because = refusal::over(stage, standing, "write")?;
-    names(stage, "the reason", &because, "x");
-    stage.guest.must(EMPTY, SHORT)?;
-    await_kept(stage, "data")
+/// How /data gets into the way of an install, and out of it.
+struct Way {
+    about: &'static str,
+    into: &'static str,
+    out: &'static str,
+    cause: &'static str,
+    words: &'static str,
 }
 
-fn read_only_in_the_middle(stage: &mut Stage, standing: &mut Standing) -> Result<()> {
-    stage.about("/data turns read-only in the middle");
+/// What is open for writing keeps a remount away; the kernel's emergency order asks nobody.
+const READ_ONLY: &str = "echo u >/proc/sysrq-trigger; \
+                         until grep -q ' /data ext4 ro' /proc/mounts; do sleep 0.2; done";
+
+const WAYS: [Way; 2] = [
+    Way {
+        about: "/data fills up in the middle",
+        into: FILL,
+        out: EMPTY,
+        cause: "space",
+        words: "No space left on device",
+    },
+    Way {
+        about: "/data turns read-only in the middle",
+        into: READ_ONLY,
+        out: "mount -o remount,rw /data",
+        cause: "write",
+        words: "Read-only file system",
+    },
+];
+
+/// RAUC writes its record of the slot to /data, and the agent its ledger: what was installed is not started.
+fn in_the_middle(stage: &mut Stage, standing: &mut Standing, way: &Way) -> Result<()> {
+    stage.about(way.about);
     let source = small(stage);
     order_and_hold(stage, &source, SMALL_MIDDLE)?;
-    // What is open for writing keeps a remount away; the kernel's emergency order asks nobody.
-    let turn = "echo u >/proc/sysrq-trigger; until grep -q ' /data ext4 ro' /proc/mounts; do sleep 0.2; done";
-    stage.guest.must(turn, SHORT)?;
+    stage.guest.must(way.into, SHORT)?;
     go_on(stage);
-    let because = refusal::over(stage, standing, "write")?;
-    names(stage, "the reason", &because, "x");
-    stage.guest.must("mount -o remount,rw /data", SHORT)?;
-    await_kept(stage, "data")
+    let done = refusal::ends(stage)?;
+    stage.guest.must(way.out, SHORT)?;
+    // An ending that went to memory follows the ledger back to its disk.
+    await_kept(stage, "data")?;
+    let because = refusal::has_failed(stage, standing, &done, way.cause)?;
+    names(stage, "the reason", &because, way.words);
+    names(stage, "what it was about", &because, "/data/rauc");
+    Ok(())
 }
 
 /// The file system found an error of its disk and takes no write until it is checked: the next start mends it.
@@ -149,14 +170,14 @@ fn lost(stage: &mut Stage) -> Result<()> {
     story::environment(stage, &before.slot)
 }
 
-/// Overwrites the partition with noise and resets the machine.
+/// Overwrites the superblock, its backup (block 32768 of 4096 bytes) and what lies behind them with noise, and resets
+/// the machine.
 fn ruin(stage: &mut Stage) -> Result<()> {
     stage.say("overwrites /data and resets the node");
-    let noise = "dd if=/dev/urandom of=/run/noise bs=1M count=8 2>/dev/null";
-    let over = "part=$(readlink -f /dev/steadfast/data); size=$(($(blockdev --getsize64 $part) >> 20)); \
-                for at in $(seq 0 8 $((size - 8))); do dd if=/run/noise of=$part bs=1M seek=$at conv=notrunc 2>/dev/null; done";
-    stage.guest.must(&format!("{noise}; {over}; sync -d $part; sync"), SHORT)?;
-    stage.guest.order("echo b >/proc/sysrq-trigger")
+    let over = "for at in 0 128; do dd if=/dev/urandom of=/dev/steadfast/data bs=1M count=4 seek=$at \
+                conv=notrunc,fsync 2>/dev/null || exit 1; done";
+    stage.guest.must(&format!("({over})"), SHORT)?;
+    stage.guest.order("sh -c 'echo b >/proc/sysrq-trigger'")
 }
 
 /// The data is lost while a new system is judged: it stays, in doubt and uncommitted, until an operator confirms it.
