@@ -12,7 +12,7 @@ use crate::lab::{Begin, Lab, Subject};
 use crate::machine::{self, Holder};
 use crate::powercut::{Points, Wanted};
 use crate::report::Run;
-use crate::scenario::{self, Keep, Scenario, Setting, Stage};
+use crate::scenario::{self, Group, Keep, Scenario, Setting, Stage};
 use crate::server::Server;
 use crate::setup::{self, Consent};
 use crate::timeline::{Paint, Show, Timeline};
@@ -87,8 +87,11 @@ enum Call {
 #[derive(Debug, clap::Args)]
 struct RunArguments {
     /// Names of scenarios, or `all`.
-    #[arg(required = true, value_parser = scenario_name)]
+    #[arg(required_unless_present = "group", conflicts_with = "group", value_parser = scenario_name)]
     scenarios: Vec<String>,
+    /// Every scenario of this group.
+    #[arg(long, value_name = "NAME")]
+    group: Option<Group>,
     /// Print one JSON object; the timeline goes to standard error.
     #[arg(long)]
     json: bool,
@@ -120,6 +123,22 @@ struct PowercutArguments {
     /// Another seed loses and tears other writes.
     #[arg(long, default_value_t = 1)]
     seed: u64,
+}
+
+impl RunArguments {
+    /// The scenarios of the group, or of the names, which [`scenario_name`] has let through.
+    fn chosen(&self) -> Vec<&'static Scenario> {
+        let all = self.scenarios.iter().any(|name| name == "all");
+        let mut chosen = scenario::ALL.iter().collect::<Vec<_>>();
+        match self.group {
+            Some(group) => chosen.retain(|scenario| scenario.group == group),
+            None if all => {}
+            None => {
+                chosen = self.scenarios.iter().filter_map(|name| scenario::find(name)).collect();
+            }
+        }
+        chosen
+    }
 }
 
 impl PowercutArguments {
@@ -182,12 +201,13 @@ pub(crate) fn run() -> Result<bool> {
 fn list() {
     let width = scenario::ALL.iter().map(|scenario| scenario.name.len()).max().unwrap_or(0);
     for scenario in scenario::ALL {
-        println!("{:<width$}  {}", scenario.name, scenario.promise);
+        let (name, group) = (scenario.name, scenario.group.name());
+        println!("{name:<width$}  {group:<6}  {}", scenario.promise);
     }
 }
 
 fn scenarios(subject: &Subject, arguments: &RunArguments) -> Result<bool> {
-    let chosen = chosen(&arguments.scenarios);
+    let chosen = arguments.chosen();
     setup::run(Consent::from_flag(false))?;
     let show = if arguments.json { Show::Aside } else { Show::Live };
     let lab = Lab::prepare(subject, &[], show)?;
@@ -212,14 +232,6 @@ fn scenarios(subject: &Subject, arguments: &RunArguments) -> Result<bool> {
         println!("\n{}", run.table(Paint::for_terminal(stdout().is_terminal())));
     }
     Ok(run.all_passed())
-}
-
-/// The scenarios of these names, which [`scenario_name`] has let through.
-fn chosen(names: &[String]) -> Vec<&'static Scenario> {
-    if names.iter().any(|name| name == "all") {
-        return scenario::ALL.iter().collect();
-    }
-    names.iter().filter_map(|name| scenario::find(name)).collect()
 }
 
 /// Refuses what is no scenario while the command line is read, so that it counts as misuse.
@@ -298,6 +310,30 @@ mod tests {
         assert_eq!(error.exit_code(), 2);
         assert!(error.to_string().contains("cargo lab list"), "{error}");
         assert!(Cli::try_parse_from(["lab", "run", "hung", "all"]).is_ok());
+    }
+
+    #[test]
+    fn a_run_is_of_names_or_of_one_group() {
+        let chosen = |words: &str| {
+            let words = ["lab", "run"].into_iter().chain(words.split(' '));
+            match Cli::try_parse_from(words).map(|cli| cli.call) {
+                Ok(Call::Run(arguments)) => Some(arguments.chosen()),
+                _ => None,
+            }
+        };
+        let of = |group| scenario::ALL.iter().filter(|s| s.group == group).count();
+        let both = [Group::Loop, Group::Faults].map(|group| {
+            let chosen = chosen(&format!("--group {}", group.name())).expect("it is a group");
+            assert!(chosen.iter().all(|scenario| scenario.group == group) && !chosen.is_empty());
+            assert_eq!(chosen.len(), of(group));
+            chosen.len()
+        });
+        let all = chosen("all").expect("it is a word").len();
+        assert_eq!((all, both.iter().sum()), (scenario::ALL.len(), scenario::ALL.len()));
+        assert_eq!(chosen("hung").map(|chosen| chosen[0].name), Some("hung"));
+        for wrong in ["--group nope", "--group loop hung", "--json"] {
+            assert!(chosen(wrong).is_none(), "{wrong}");
+        }
     }
 
     #[test]

@@ -19,6 +19,8 @@ pub(crate) struct Status {
     pub(crate) ledger: Ledger,
     /// No release below it is taken.
     pub(crate) floor: Option<String>,
+    /// What an operator should know.
+    pub(crate) warnings: Vec<String>,
     /// The agent itself.
     pub(crate) agent: Agent,
 }
@@ -32,6 +34,8 @@ pub(crate) struct System {
     pub(crate) slot: String,
     /// `committed`, `probation`, `settling`, `uncommitted`.
     pub(crate) standing: String,
+    /// Why it is not trusted, if it is not.
+    pub(crate) doubt: Option<String>,
 }
 
 /// The update under way, and the last one's end.
@@ -118,6 +122,8 @@ pub(crate) struct Entry {
     pub(crate) seq: u64,
     /// What happened.
     pub(crate) event: String,
+    /// More of it; of a failure `not:` with its cause and evidence.
+    pub(crate) detail: String,
 }
 
 impl BootState {
@@ -158,7 +164,7 @@ pub(crate) mod tests {
             "outcome":"returned","cause":{"kind":"check","name":"sick"},"evidence":"exit 1","slot":"B"}},
             "boot":{"primary":"A","order":["A"],"left":{"A":8,"B":0},"rearms":2,"sequence":12,
             "copies":["valid","valid"]},"ledger":{"entries":42,"kept":"data","damage":null,"chain":"whole"},
-            "floor":"1.0.0","refused":["00"],"agent":{"version":"0.1.0","pid":1,"rss_kib":2200},"new":1}"#;
+            "floor":"1.0.0","refused":["00"],"warnings":[],"agent":{"version":"0.1.0","pid":1,"rss_kib":2200},"new":1}"#;
         serde_json::from_str(text).expect("the contract's example")
     }
 

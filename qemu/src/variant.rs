@@ -87,6 +87,12 @@ pub(crate) const NO_BOOT: Variant = Variant::bundle("no-boot", "1.5.0");
 pub(crate) const AGENT_CRASH: Variant = Variant::bundle("agent-crash", "1.6.0");
 /// The agent dies soon after each start.
 pub(crate) const AGENT_CRASH_LOOP: Variant = Variant::bundle("agent-crash-loop", "1.9.0");
+/// Its check holds while the lab says so.
+pub(crate) const UNDECIDED: Variant = Variant::bundle("undecided", "2.0.0");
+/// Its check holds and fails in turn until the deadline.
+pub(crate) const FLAPPING: Variant = Variant::bundle("flapping", "2.1.0");
+/// containerd dies at each start.
+pub(crate) const CONTAINERS_CRASH: Variant = Variant::bundle("containers-crash", "2.2.0");
 /// Signed by a key that the node does not know.
 pub(crate) const UNSIGNED: Variant =
     Variant { signer: Signer::Stranger, ..Variant::bundle("unsigned", "1.7.0") };
@@ -114,6 +120,9 @@ mod tests {
             AGENT_CRASH_LOOP,
             UNSIGNED,
             WRONG_BOARD,
+            UNDECIDED,
+            FLAPPING,
+            CONTAINERS_CRASH,
         ];
         let versions: BTreeSet<_> = all.iter().map(|variant| variant.version).collect();
         assert_eq!(versions.len(), all.len());
@@ -121,7 +130,17 @@ mod tests {
 
     #[test]
     fn each_folder_of_files_belongs_to_a_release() {
-        let with_files = [UNHEALTHY, HUNG, KERNEL_PANIC, NO_BOOT, AGENT_CRASH, AGENT_CRASH_LOOP];
+        let with_files = [
+            UNHEALTHY,
+            HUNG,
+            KERNEL_PANIC,
+            NO_BOOT,
+            AGENT_CRASH,
+            AGENT_CRASH_LOOP,
+            UNDECIDED,
+            FLAPPING,
+            CONTAINERS_CRASH,
+        ];
         let folders = std::fs::read_dir(places::workspace().join("qemu/variants"))
             .expect("the folder is there")
             .map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned())

@@ -28,14 +28,21 @@ const TARGETS: [(&str, Option<u64>); 2] =
     [("aarch64-unknown-linux-musl", Some(5_000_000)), ("x86_64-unknown-linux-musl", None)];
 
 /// Scenarios that are tried, most telling first, as far as [`RUN_LIMIT`] allows.
-const SCENARIOS: [&str; 13] = [
+const SCENARIOS: [&str; 20] = [
     "good-update",
     "unhealthy",
     "no-boot",
     "hung",
     "unsigned",
     "bad-input",
+    "installer-faults",
+    "data-faults",
+    "boot-store-faults",
     "boot-environment",
+    "network-faults",
+    "verdict-faults",
+    "clock-faults",
+    "data-lost-on-trial",
     "kernel-panic",
     "agent-crash",
     "agent-crash-loop",

@@ -69,11 +69,10 @@ impl LedgerFile {
     /// folder could not be used is carried over first. When it cannot be used now, the ledger goes
     /// on in memory, from the newest entry that either of them shows.
     pub fn open(folder: &Path, memory: &Path) -> io::Result<(LedgerFile, Option<Last>)> {
-        match LedgerFile::open_in(folder, memory, Kept::Data) {
-            Ok((mut ledger, mut last)) => {
-                ledger.carry_over(&mut last)?;
-                Ok((ledger, last))
-            }
+        let opened = LedgerFile::open_in(folder, memory, Kept::Data);
+        // A full disk is opened like any other, and takes nothing.
+        match opened.and_then(|(mut ledger, last)| Ok((ledger.carry_over(last)?, ledger))) {
+            Ok((last, ledger)) => Ok((ledger, last)),
             Err(error) => {
                 let (mut ledger, in_memory) = LedgerFile::open_in(memory, memory, Kept::Memory)?;
                 let in_folder = read_all(folder).ok().and_then(|found| found.last);
@@ -118,15 +117,16 @@ impl LedgerFile {
 
     /// Appends what was kept in memory and is newer, and forgets it there. What is older was written
     /// by an agent that could not read the disk: it is not the node's history, and is told as damage.
-    fn carry_over(&mut self, last: &mut Option<Last>) -> io::Result<()> {
+    /// Returns the last entry that there is then.
+    fn carry_over(&mut self, mut last: Option<Last>) -> io::Result<Option<Last>> {
         let path = self.memory.join("ledger");
-        let Ok(bytes) = fs::read(&path) else { return Ok(()) };
+        let Ok(bytes) = fs::read(&path) else { return Ok(last) };
         let mut dropped = 0;
         for frame in ledger::frames(&bytes) {
             let Some(entry) = frame.entry else { continue };
             if last.as_ref().is_none_or(|last| last.entry.sequence < entry.sequence) {
                 self.try_append(frame.bytes)?;
-                *last = Some(Last { entry, head: sha256(frame.bytes) });
+                last = Some(Last { entry, head: sha256(frame.bytes) });
             } else {
                 dropped += 1;
             }
@@ -135,7 +135,8 @@ impl LedgerFile {
             self.damage =
                 Some(format!("{dropped} entries that were kept in memory do not follow it"));
         }
-        fs::remove_file(path)
+        fs::remove_file(path)?;
+        Ok(last)
     }
 
     /// Tries to leave memory for the folder again, if that is where the ledger is.
@@ -145,7 +146,7 @@ impl LedgerFile {
         }
         // Its own lock must not keep it out of carrying itself over.
         let (folder, memory) = (self.folder_wanted.clone(), self.memory.clone());
-        let Ok((mut ledger, mut last)) = LedgerFile::open_in(&folder, &memory, Kept::Data) else {
+        let Ok((mut ledger, last)) = LedgerFile::open_in(&folder, &memory, Kept::Data) else {
             return Recovered::Unchanged;
         };
         let bytes = fs::read(memory.join("ledger")).unwrap_or_default();
@@ -155,7 +156,7 @@ impl LedgerFile {
         {
             return Recovered::DiskIsAhead;
         }
-        if ledger.carry_over(&mut last).is_err() {
+        if ledger.carry_over(last).is_err() {
             return Recovered::Unchanged;
         }
         tracing::info!(folder = %folder.display(), "the ledger is back on its disk");

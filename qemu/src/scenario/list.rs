@@ -1,6 +1,6 @@
 //! The list of scenarios.
 
-use super::{Scenario, Trial, bad_input, boot_environment, refusal, story};
+use super::{Group, Scenario, Trial, bad_input, boot_environment, faults, refusal, story};
 use crate::lab::Begin;
 use crate::variant;
 
@@ -110,12 +110,93 @@ pub(crate) const ALL: &[Scenario] = &[
     },
     Scenario {
         name: "boot-environment",
+        group: Group::Loop,
         promise: "The boot script finds a slot or a defined rest, whatever the boot environment holds.",
         releases: &[],
         stick: None,
         begin: Begin::PowerOn,
         budget_s: 150,
         trial: Trial::Firmware(boot_environment::run),
+    },
+    Scenario {
+        group: Group::Faults,
+        releases: &[variant::GOOD],
+        budget_s: 180,
+        ..scenario(
+            "installer-faults",
+            "An install outlives RAUC and its bus, and a slot that cannot be written is told with its cause.",
+            faults::installer::run,
+        )
+    },
+    Scenario {
+        group: Group::Faults,
+        releases: &[variant::GOOD],
+        budget_s: 180,
+        ..scenario(
+            "network-faults",
+            "An install outlives a server that breaks off, stops, goes away and is slow, or says that it was the network.",
+            faults::network::run,
+        )
+    },
+    Scenario {
+        group: Group::Faults,
+        releases: &[variant::GOOD],
+        budget_s: 180,
+        ..scenario(
+            "data-faults",
+            "A full, read-only, broken or lost /data moves no slot, and the node says what is wrong.",
+            faults::data::run,
+        )
+    },
+    Scenario {
+        group: Group::Faults,
+        releases: &[variant::UNDECIDED],
+        budget_s: 180,
+        ..scenario(
+            "data-lost-on-trial",
+            "A system whose /data is lost while it is judged is committed only by its gate or by an operator.",
+            faults::data::lost_on_trial,
+        )
+    },
+    Scenario {
+        group: Group::Faults,
+        releases: &[variant::UNDECIDED, variant::GOOD],
+        budget_s: 240,
+        ..scenario(
+            "boot-store-faults",
+            "A boot environment that cannot be written or is broken ends an update with its cause, and loses no slot.",
+            faults::boot_store::run,
+        )
+    },
+    Scenario {
+        group: Group::Faults,
+        releases: &[variant::GOOD],
+        budget_s: 120,
+        ..scenario(
+            "clock-faults",
+            "A wrong clock keeps no good bundle away, and a wrong certificate is refused with its reason.",
+            faults::clock::run,
+        )
+    },
+    Scenario {
+        group: Group::Faults,
+        releases: &[variant::FLAPPING, variant::CONTAINERS_CRASH, variant::GOOD],
+        budget_s: 240,
+        ..scenario(
+            "verdict-faults",
+            "A release whose check flaps until the deadline or whose containerd crashes is returned, with its cause.",
+            faults::probation::verdicts,
+        )
+    },
+    Scenario {
+        group: Group::Faults,
+        releases: &[variant::UNDECIDED],
+        budget_s: 180,
+        ..scenario(
+            "asked-restarts",
+            "A restart that a person asks for is not counted against a release that is being judged.",
+            faults::probation::asked_restarts,
+        )
     },
 ];
 
@@ -126,6 +207,7 @@ const fn scenario(
 ) -> Scenario {
     Scenario {
         name,
+        group: Group::Loop,
         promise,
         releases: &[],
         stick: None,

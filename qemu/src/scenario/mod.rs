@@ -10,6 +10,7 @@
 mod bad_input;
 mod boot_environment;
 mod evidence;
+mod faults;
 mod list;
 mod refusal;
 pub(crate) mod story;
@@ -32,10 +33,31 @@ use crate::variant::Variant;
 
 pub(crate) use list::{ALL, find};
 
+/// What a scenario tells of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Group {
+    /// What an update goes through from its order to its end, good or bad.
+    Loop,
+    /// What else breaks while the node is at work.
+    Faults,
+}
+
+impl Group {
+    /// Its name on the command line.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Loop => "loop",
+            Self::Faults => "faults",
+        }
+    }
+}
+
 /// One promise and how it is tried.
 pub(crate) struct Scenario {
     /// Name on the command line.
     pub(crate) name: &'static str,
+    /// What it tells of.
+    pub(crate) group: Group,
     /// The promise, in one sentence.
     pub(crate) promise: &'static str,
     /// Releases that must be built.

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! status, bytes, boot environment ─► steadfast update … --watch ─► the same again, the cause, the tool's words
+//! the same ─► the tool in the background ─► held back in the middle ─► a fault ─► the same
 //! ```
 
 use std::time::Duration;
@@ -30,6 +31,11 @@ impl Standing {
         let bytes = story::slot_content(stage, &before.target)?;
         Ok(Self { before, bytes, boot: stage.guest.boot_state()?.summary() })
     }
+
+    /// The slot that an update is for.
+    pub(super) fn target(&self) -> &str {
+        &self.before.target
+    }
 }
 
 /// A release is refused for `cause` before anything is written.
@@ -48,11 +54,29 @@ pub(super) fn refused(
     cause: &str,
 ) -> Result<String> {
     let because = ended(stage, standing, source, &format!("refused: {cause}"))?;
+    untouched(stage, standing)?;
+    Ok(because)
+}
+
+/// Offers the bundle at `source`, whose install has to fail for `cause` before a byte of the slot is written.
+pub(super) fn unwritten(
+    stage: &mut Stage,
+    standing: &mut Standing,
+    source: &str,
+    cause: &str,
+) -> Result<String> {
+    let because = ended(stage, standing, source, &format!("failed: {cause}"))?;
+    untouched(stage, standing)?;
+    Ok(because)
+}
+
+/// The other slot and the boot environment have the bytes that they had.
+fn untouched(stage: &mut Stage, standing: &Standing) -> Result<()> {
     let bytes = story::slot_content(stage, &standing.before.target)?;
     stage.claim("content of the other slot", bytes, &standing.bytes);
     let boot = stage.guest.boot_state()?.summary();
     stage.claim("boot state", boot, &standing.boot);
-    Ok(because)
+    Ok(())
 }
 
 /// Offers the bundle at `source`, which has to fail for `cause` while it is written: what it leaves in the other slot
@@ -64,20 +88,64 @@ pub(super) fn failed(
     cause: &str,
 ) -> Result<String> {
     let because = ended(stage, standing, source, &format!("failed: {cause}"))?;
+    not_bootable(stage, standing)?;
+    Ok(because)
+}
+
+/// The running slot boots next, and the other one does not boot.
+fn not_bootable(stage: &mut Stage, standing: &Standing) -> Result<()> {
     let Before { slot, target, .. } = &standing.before;
     story::environment(stage, slot)?;
     let state = stage.guest.boot_state()?;
     stage.claim("boot order", state.order.join(" "), slot);
     let left = state.left.get(target).copied();
     stage.claim("attempts of the other slot", left.unwrap_or(u32::MAX), 0);
-    Ok(because)
+    Ok(())
 }
 
 fn ended(stage: &mut Stage, standing: &mut Standing, source: &str, ending: &str) -> Result<String> {
-    let before = &mut standing.before;
     stage.say(format!("orders {source}"));
     let done = stage.guest.run(&format!("steadfast update {source} --at now --watch"), REFUSAL)?;
-    let because = words(stage, &done);
+    judged(stage, standing, &done, ending)
+}
+
+/// Orders the bundle at `source` and does not wait for its end, which [`over`] tells.
+pub(super) fn begin(stage: &mut Stage, source: &str) -> Result<()> {
+    stage.say(format!("orders {source}"));
+    let update = format!("steadfast update {source} --at now --watch >/run/tool.out 2>&1");
+    let command = format!("rm -f /run/tool.code; ({update}; echo $? >/run/tool.code) & true");
+    stage.guest.must(&command, REFUSAL).map(drop)
+}
+
+/// What was begun has failed for `cause`, and the other slot is not to be booted; returns the tool's reasons.
+pub(super) fn over(stage: &mut Stage, standing: &mut Standing, cause: &str) -> Result<String> {
+    let done = ends(stage)?;
+    has_failed(stage, standing, &done, cause)
+}
+
+/// Waits until the tool ends that was begun.
+pub(super) fn ends(stage: &mut Stage) -> Result<Done> {
+    let wait = "until [ -s /run/tool.code ]; do sleep 0.2; done";
+    let show = "cat /run/tool.out; (exit $(cat /run/tool.code))";
+    stage.guest.run(&format!("{wait}; {show}"), REFUSAL)
+}
+
+/// The same as [`over`], of a tool that has ended.
+pub(super) fn has_failed(
+    stage: &mut Stage,
+    standing: &mut Standing,
+    done: &Done,
+    cause: &str,
+) -> Result<String> {
+    let because = judged(stage, standing, done, &format!("failed: {cause}"))?;
+    not_bootable(stage, standing)?;
+    Ok(because)
+}
+
+/// The node is where it was, and its update ended as it should have.
+fn judged(stage: &mut Stage, standing: &mut Standing, done: &Done, ending: &str) -> Result<String> {
+    let before = &mut standing.before;
+    let because = words(stage, done);
     let status = stage.guest.status()?;
     stage.claim("state", &status.update.state, "idle");
     stage.claim("version", &status.system.version, &before.version);

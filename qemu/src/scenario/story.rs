@@ -154,12 +154,12 @@ pub(crate) fn agent_crash_loop(stage: &mut Stage, release: &Variant) -> Result<(
 }
 
 /// When an update was ordered, and for which slot.
-struct Ordered {
+pub(super) struct Ordered {
     at: f64,
     target: String,
 }
 
-fn bad_release(stage: &mut Stage, release: &Variant, wanted: &str) -> Result<Ordered> {
+pub(super) fn bad_release(stage: &mut Stage, release: &Variant, wanted: &str) -> Result<Ordered> {
     let before = before(stage)?;
     let source = stage.url(release);
     let at = stage.now();
@@ -170,7 +170,7 @@ fn bad_release(stage: &mut Stage, release: &Variant, wanted: &str) -> Result<Ord
 }
 
 /// Orders an update and waits until the node restarts for it.
-fn update(stage: &mut Stage, release: &Variant, source: &str) -> Result<()> {
+pub(super) fn update(stage: &mut Stage, release: &Variant, source: &str) -> Result<()> {
     stage.say(format!("orders {} ({}) from {source}", release.version, release.name));
     let ordered = stage.now();
     stage.guest.order(&format!("steadfast update {source} --at now"))?;
@@ -182,7 +182,7 @@ fn update(stage: &mut Stage, release: &Variant, source: &str) -> Result<()> {
     Ok(())
 }
 
-fn committed(stage: &mut Stage, before: &Before, release: &Variant) -> Result<()> {
+pub(super) fn committed(stage: &mut Stage, before: &Before, release: &Variant) -> Result<()> {
     let status = stage.guest.rest(VERDICT)?;
     stage.claim("version", &status.system.version, release.version);
     stage.claim("slot", &status.system.slot, &before.target);
@@ -195,7 +195,12 @@ fn committed(stage: &mut Stage, before: &Before, release: &Variant) -> Result<()
     history(stage, before, "committed")
 }
 
-fn returned(stage: &mut Stage, before: &Before, release: &Variant, wanted: &str) -> Result<()> {
+pub(super) fn returned(
+    stage: &mut Stage,
+    before: &Before,
+    release: &Variant,
+    wanted: &str,
+) -> Result<()> {
     let status = stage.guest.rest(VERDICT)?;
     stage.claim("version", &status.system.version, &before.version);
     stage.claim("slot", &status.system.slot, &before.slot);

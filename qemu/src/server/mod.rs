@@ -4,37 +4,33 @@
 //! guest 10.0.2.2:PORT ─► QEMU's user network ─► 127.0.0.1:PORT ─► one thread a connection
 //! ```
 //!
-//! It can be told to refuse or to stall, because a source that does either is part of a node's life.
+//! It can be told to refuse, to stall, to break off or to be slow, because a source that does so is part of a node's
+//! life.
 
+mod pace;
 mod range;
+mod tls;
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
+use pace::Pace;
 use range::Wanted;
+
+pub(crate) use pace::Mood;
+pub(crate) use tls::TlsServer;
 
 /// A client that says nothing for so long is gone.
 const IDLE_LIMIT: Duration = Duration::from_secs(300);
 /// Longest request line or header line.
 const LINE_LIMIT: u64 = 8 * 1024;
-
-/// How the server behaves towards every request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Mood {
-    /// Serves.
-    Serve,
-    /// Answers 503 to everything.
-    Refuse,
-    /// Sends so many bytes of each answer and then nothing, until the mood changes.
-    StallAfter(u64),
-}
 
 /// What was asked so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,12 +51,10 @@ pub(crate) struct Server {
 
 struct Inside {
     folder: Mutex<PathBuf>,
-    mood: Mutex<Mood>,
-    mood_changed: Condvar,
+    pace: Pace,
     requests: AtomicU64,
     ranges: AtomicU64,
     bytes: AtomicU64,
-    stopped: Mutex<bool>,
 }
 
 impl Server {
@@ -71,17 +65,15 @@ impl Server {
         let port = listener.local_addr()?.port();
         let inside = Arc::new(Inside {
             folder: Mutex::new(folder.to_path_buf()),
-            mood: Mutex::new(Mood::Serve),
-            mood_changed: Condvar::new(),
+            pace: Pace::new(),
             requests: AtomicU64::new(0),
             ranges: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
-            stopped: Mutex::new(false),
         });
         let server = Arc::clone(&inside);
         thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
-                if server.is_stopped() {
+                if server.pace.is_stopped() {
                     break;
                 }
                 let server = Arc::clone(&server);
@@ -98,8 +90,14 @@ impl Server {
 
     /// Changes the behaviour, also of answers under way.
     pub(crate) fn set_mood(&self, mood: Mood) {
-        *self.inside.mood.lock().unwrap_or_else(PoisonError::into_inner) = mood;
-        self.inside.mood_changed.notify_all();
+        self.inside.pace.set(mood);
+    }
+
+    /// Waits until an answer is held back or somebody is turned away, as the mood has it.
+    pub(crate) fn await_kept(&self, limit: Duration) -> Result<()> {
+        let held = self.inside.pace.await_kept(limit);
+        ensure!(held, "within {} s nobody asked for what is kept from him", limit.as_secs());
+        Ok(())
     }
 
     /// What was asked so far.
@@ -114,18 +112,13 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        *self.inside.stopped.lock().unwrap_or_else(PoisonError::into_inner) = true;
-        self.inside.mood_changed.notify_all();
+        self.inside.pace.stop();
         // Wakes the thread that waits for connections.
         let _ = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port));
     }
 }
 
 impl Inside {
-    fn is_stopped(&self) -> bool {
-        *self.stopped.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn connection(&self, stream: &TcpStream) {
         // A connection that breaks is the client's affair; the counters tell what it got.
         let _ = self.requests(stream);
@@ -137,9 +130,13 @@ impl Inside {
         stream.set_nodelay(true)?;
         let mut lines = BufReader::new(stream.try_clone()?);
         while let Some(request) = Request::read(&mut lines)? {
+            if self.pace.mood() == Mood::Away {
+                self.pace.turned_away();
+                break;
+            }
             self.requests.fetch_add(1, Ordering::SeqCst);
             self.answer(stream, &request)?;
-            if request.close || self.is_stopped() {
+            if request.close || self.pace.is_stopped() {
                 break;
             }
         }
@@ -147,8 +144,7 @@ impl Inside {
     }
 
     fn answer(&self, stream: &TcpStream, request: &Request) -> io::Result<()> {
-        let mood = *self.mood.lock().unwrap_or_else(PoisonError::into_inner);
-        if mood == Mood::Refuse {
+        if self.pace.mood() == Mood::Refuse {
             return head(stream, "503 Service Unavailable", 0, "Retry-After: 1\r\n");
         }
         let body = match request.method.as_str() {
@@ -199,29 +195,16 @@ impl Inside {
         let mut chunk = vec![0_u8; 64 * 1024];
         let mut sent = 0;
         while sent < length {
-            let may = self.allowance(sent).min(length - sent).min(chunk.len() as u64);
-            let may = usize::try_from(may).expect("a chunk's length fits");
-            file.read_exact(&mut chunk[..may])?;
+            let wished = (length - sent).min(chunk.len() as u64);
+            let may = self.pace.turn(sent, wished).ok_or(io::ErrorKind::ConnectionAborted)?;
+            let part = &mut chunk[..usize::try_from(may).expect("a chunk's length fits")];
+            file.read_exact(part)?;
             // Counted first: who has the bytes can rely on the count.
-            self.bytes.fetch_add(may as u64, Ordering::SeqCst);
-            stream.write_all(&chunk[..may])?;
-            sent += may as u64;
+            self.bytes.fetch_add(may, Ordering::SeqCst);
+            stream.write_all(part)?;
+            sent += may;
         }
         Ok(())
-    }
-
-    /// How many more bytes of an answer may go after `sent` of them; waits while that is none.
-    fn allowance(&self, sent: u64) -> u64 {
-        let mut mood = self.mood.lock().unwrap_or_else(PoisonError::into_inner);
-        loop {
-            match *mood {
-                Mood::StallAfter(limit) if sent >= limit && !self.is_stopped() => {
-                    mood = self.mood_changed.wait(mood).unwrap_or_else(PoisonError::into_inner);
-                }
-                Mood::StallAfter(limit) if sent < limit => return limit - sent,
-                _ => return u64::MAX,
-            }
-        }
     }
 }
 

@@ -91,6 +91,34 @@ fn a_disk_that_fills_up_moves_the_ledger_to_memory() {
     assert_eq!((ledger.entries(), ledger.broken_at()), (2, None));
 }
 
+/// The ledger of a disk that is read and opened like any other, and has no room for one byte more.
+fn filled_up(path: &Path) -> File {
+    use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
+    use std::os::fd::AsRawFd;
+    let memory = memfd_create("ledger", MemfdFlags::ALLOW_SEALING).expect("every Linux has one");
+    let mut file = File::from(memory);
+    file.write_all(&fs::read(path).expect("a ledger")).expect("writable");
+    fcntl_add_seals(&file, SealFlags::GROW).expect("sealed");
+    fs::remove_file(path).expect("removed");
+    std::os::unix::fs::symlink(format!("/proc/self/fd/{}", file.as_raw_fd()), path).expect("ok");
+    file
+}
+
+#[test]
+fn an_agent_that_starts_while_the_disk_is_full_goes_on_in_memory() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (mut ledger, _) = open(folder.path());
+    let head = append(&mut ledger, 1, Digest::ZERO);
+    let _disk = filled_up(&folder.path().join("data/ledger"));
+    ledger.file = File::options().read(true).write(true).open("/dev/full").expect("there");
+    let head = append(&mut ledger, 2, head);
+    drop(ledger);
+    let (mut ledger, last) = open(folder.path());
+    assert_eq!((ledger.kept(), last.map(|last| last.head)), (Kept::Memory, Some(head)));
+    append(&mut ledger, 3, head);
+    assert_eq!(ledger.recover(), Recovered::Unchanged);
+}
+
 #[test]
 fn a_disk_that_works_again_takes_the_ledger_back() {
     let folder = tempfile::tempdir().expect("a folder");

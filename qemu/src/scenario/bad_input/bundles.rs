@@ -19,15 +19,15 @@ use crate::lab::Lab;
 use crate::steps::step;
 
 /// Cut off in the middle.
-pub(super) const TRUNCATED: &str = "truncated.raucb";
+pub(in super::super) const TRUNCATED: &str = "truncated.raucb";
 /// A bit of the signature is turned.
-pub(super) const FORGED: &str = "forged.raucb";
+pub(in super::super) const FORGED: &str = "forged.raucb";
 /// Bits of the root image are turned, behind a signature that holds.
-pub(super) const ROTTEN: &str = "rotten.raucb";
+pub(in super::super) const ROTTEN: &str = "rotten.raucb";
 /// The root image is one block longer than the partition.
-pub(super) const OVERSIZED: &str = "oversized.raucb";
+pub(in super::super) const OVERSIZED: &str = "oversized.raucb";
 /// Nothing wrong with it but its content: what the others are made from.
-const WHOLE: &str = "whole.raucb";
+pub(in super::super) const WHOLE: &str = "whole.raucb";
 
 /// The images of the bundles, in bytes: so small that they are made in a second.
 const ROOT: usize = 4 << 20;
@@ -40,7 +40,7 @@ const IN_THE_SIGNATURE: u64 = 40;
 const SAMPLE: usize = 64;
 
 /// Makes all of them in `folder`.
-pub(super) fn make(lab: &Lab, folder: &Path) -> Result<()> {
+pub(in super::super) fn make(lab: &Lab, folder: &Path) -> Result<()> {
     let _ = fs::remove_dir_all(folder);
     fs::create_dir_all(folder).with_context(|| format!("no folder {}", folder.display()))?;
     let pack = |name: &str, fill: &dyn Fn(&Path) -> Result<()>| -> Result<PathBuf> {
@@ -49,7 +49,8 @@ pub(super) fn make(lab: &Lab, folder: &Path) -> Result<()> {
         fill(&content)?;
         fs::write(content.join("manifest.raucm"), manifest(&lab.profile.compatible))?;
         let bundle = folder.join(name);
-        sign(lab.signer(), &content, &bundle)?;
+        let DevelopmentSigner { key, certificate, keyring } = lab.signer();
+        sign([("--key", key), ("--cert", certificate), ("--keyring", keyring)], &content, &bundle)?;
         fs::remove_dir_all(content)?;
         Ok(bundle)
     };
@@ -78,6 +79,23 @@ pub(super) fn make(lab: &Lab, folder: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Makes a bundle like [`WHOLE`] that somebody else signs; nobody looks whether he may.
+pub(in super::super) fn small_by(
+    lab: &Lab,
+    bundle: &Path,
+    key: &PathBuf,
+    certificate: &PathBuf,
+) -> Result<()> {
+    let content = bundle.with_extension("content");
+    fs::create_dir(&content)?;
+    let root = noise(ROOT);
+    fs::write(content.join("rootfs.img"), &root)?;
+    fs::write(content.join("boot.img"), &root[..BOOT])?;
+    fs::write(content.join("manifest.raucm"), manifest(&lab.profile.compatible))?;
+    sign([("--key", key), ("--cert", certificate)], &content, bundle)?;
+    Ok(fs::remove_dir_all(content)?)
+}
+
 fn manifest(compatible: &str) -> String {
     format!(
         "[update]\ncompatible={compatible}\nversion=9.0.0\n\n[bundle]\nformat=verity\n\n\
@@ -85,12 +103,10 @@ fn manifest(compatible: &str) -> String {
     )
 }
 
-fn sign(signer: &DevelopmentSigner, content: &Path, bundle: &Path) -> Result<()> {
+fn sign<const N: usize>(by: [(&str, &PathBuf); N], content: &Path, bundle: &Path) -> Result<()> {
     let mut rauc = Command::new("rauc");
     rauc.arg("bundle");
-    for (option, file) in
-        [("--key", &signer.key), ("--cert", &signer.certificate), ("--keyring", &signer.keyring)]
-    {
+    for (option, file) in by {
         rauc.arg(option).arg(file);
     }
     let name = bundle.file_stem().unwrap_or_default().display().to_string();

@@ -6,7 +6,7 @@
 //! garbage on the control socket, wrong settings    ─► the agent that runs is not disturbed
 //! ```
 
-mod bundles;
+pub(super) mod bundles;
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::time::Duration;
