@@ -125,6 +125,9 @@ impl LedgerFile {
         for frame in ledger::frames(&bytes) {
             let Some(entry) = frame.entry else { continue };
             if last.as_ref().is_none_or(|last| last.entry.sequence < entry.sequence) {
+                if last.as_ref().is_some_and(|last| last.head != entry.previous) {
+                    self.broken_at = self.broken_at.or(Some(entry.sequence));
+                }
                 self.try_append(frame.bytes)?;
                 *last = Some(Last { entry, head: sha256(frame.bytes) });
             } else {
@@ -254,6 +257,8 @@ fn newer(one: Option<Last>, other: Option<Last>) -> Option<Last> {
 #[derive(Default)]
 struct Found {
     last: Option<Last>,
+    /// The digest of the last whole frame, whoever wrote it.
+    head: Option<Digest>,
     entries: u64,
     unknown: u64,
     damaged: usize,
@@ -284,17 +289,21 @@ fn read_all(folder: &Path) -> io::Result<Found> {
         let bytes = fs::read(path)?;
         // The oldest segment may follow one that is no longer kept.
         let first = || ledger::frames(&bytes).find_map(|frame| frame.entry);
-        let before = match &all.last {
-            Some(last) => last.head,
+        let before = match all.head {
+            Some(head) => head,
             None => first().filter(|it| it.sequence != 1).map_or(Digest::ZERO, |it| it.previous),
         };
         let found = ledger::read(&bytes, before, sha256);
         all.last = found.last.or(all.last);
+        all.head = Some(found.head).filter(|_| found.entries > 0).or(all.head);
         all.entries += found.entries;
         all.unknown += found.unknown;
         all.damaged += found.damaged;
         all.broken_at = all.broken_at.or(found.broken_at);
         all.newest_end = found.end as u64;
+    }
+    if let (Some(last), Some(head)) = (&mut all.last, all.head) {
+        last.head = head;
     }
     Ok(all)
 }

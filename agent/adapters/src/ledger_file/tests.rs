@@ -212,6 +212,21 @@ fn what_memory_held_is_carried_over_once() {
 }
 
 #[test]
+fn what_memory_held_and_does_not_follow_the_disk_is_told_as_a_broken_chain_at_once() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (mut ledger, _) = open(folder.path());
+    let head = append(&mut ledger, 1, Digest::ZERO);
+    drop(ledger);
+    let kept = [frame(3, Digest([7; 32])), frame(4, head)].concat();
+    fs::create_dir_all(folder.path().join("memory")).expect("writable");
+    fs::write(folder.path().join("memory/ledger"), kept).expect("writable");
+    let (ledger, last) = open(folder.path());
+    assert_eq!((sequence(last), ledger.broken_at()), (Some(4), Some(3)));
+    drop(ledger);
+    assert_eq!(open(folder.path()).0.broken_at(), Some(3), "and at every start after that");
+}
+
+#[test]
 fn while_the_folder_cannot_be_written_the_node_resumes_at_the_newest_entry_of_both() {
     let folder = tempfile::tempdir().expect("a folder");
     let (mut holder, _) = open(folder.path());
@@ -250,17 +265,35 @@ fn entries_of_another_version_are_told() {
     let folder = tempfile::tempdir().expect("a folder");
     let (mut ledger, _) = open(folder.path());
     let head = append(&mut ledger, 1, Digest::ZERO);
-    // A whole frame, whose entry nobody here can read.
-    let mut bytes = frame(2, head);
-    let end = bytes.len() - 4;
-    bytes[2] = 99;
-    let sum = crc32c(&bytes[..end]).to_le_bytes();
-    bytes[end..].copy_from_slice(&sum);
-    ledger.append(&bytes).expect("writable");
+    ledger.append(&of_another_version(frame(2, head))).expect("writable");
     drop(ledger);
     let (ledger, last) = open(folder.path());
     assert_eq!(ledger.damage(), Some("1 entries are another version's"));
     assert_eq!((sequence(last), ledger.entries()), (Some(1), 2));
+}
+
+/// The same whole frame, whose entry nobody here can read.
+fn of_another_version(mut frame: Vec<u8>) -> Vec<u8> {
+    let end = frame.len() - 4;
+    frame[2] = 99;
+    let sum = crc32c(&frame[..end]).to_le_bytes();
+    frame[end..].copy_from_slice(&sum);
+    frame
+}
+
+#[test]
+fn the_chain_goes_on_behind_a_segment_that_another_version_wrote_alone() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (mut ledger, _) = open(folder.path());
+    let head = append(&mut ledger, 1, Digest::ZERO);
+    ledger.length = SEGMENT;
+    ledger.append(&of_another_version(frame(2, head))).expect("writable");
+    drop(ledger);
+    let (mut ledger, last) = open(folder.path());
+    append(&mut ledger, 2, last.expect("the first").head);
+    drop(ledger);
+    let (ledger, last) = open(folder.path());
+    assert_eq!((sequence(last), ledger.broken_at()), (Some(2), None));
 }
 
 /// The checksum of a frame, bit by bit.
