@@ -62,6 +62,8 @@ pub struct LedgerFile {
     entries: u64,
     damage: Option<String>,
     broken_at: Option<u64>,
+    /// What the first entry that is carried over has to follow: the last whole frame, whoever wrote it.
+    found_head: Option<Digest>,
 }
 
 impl LedgerFile {
@@ -112,6 +114,7 @@ impl LedgerFile {
             entries: found.entries,
             damage: found.damage(tail),
             broken_at: found.broken_at,
+            found_head: found.head,
         };
         Ok((ledger, found.last))
     }
@@ -125,10 +128,11 @@ impl LedgerFile {
         for frame in ledger::frames(&bytes) {
             let Some(entry) = frame.entry else { continue };
             if last.as_ref().is_none_or(|last| last.entry.sequence < entry.sequence) {
-                if last.as_ref().is_some_and(|last| last.head != entry.previous) {
+                if self.found_head.is_some_and(|head| head != entry.previous) {
                     self.broken_at = self.broken_at.or(Some(entry.sequence));
                 }
                 self.try_append(frame.bytes)?;
+                self.found_head = Some(sha256(frame.bytes));
                 *last = Some(Last { entry, head: sha256(frame.bytes) });
             } else {
                 dropped += 1;
