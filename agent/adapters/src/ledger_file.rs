@@ -128,7 +128,9 @@ impl LedgerFile {
         for frame in ledger::frames(&bytes) {
             let Some(entry) = frame.entry else { continue };
             if last.as_ref().is_none_or(|last| last.entry.sequence < entry.sequence) {
-                if self.found_head.is_some_and(|head| head != entry.previous) {
+                // The oldest entry that is kept may follow one that no longer is; the first follows none.
+                let oldest = if entry.sequence == 1 { Digest::ZERO } else { entry.previous };
+                if self.found_head.unwrap_or(oldest) != entry.previous {
                     self.broken_at = self.broken_at.or(Some(entry.sequence));
                 }
                 self.try_append(frame.bytes)?;
