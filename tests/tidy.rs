@@ -164,6 +164,31 @@ fn the_agents_dependencies_have_one_provider_of_cryptography() {
     }
 }
 
+/// What the lock file of `tests/fuzz` has and the agent's has not.
+const FUZZING_ALONE: [&str; 4] = ["arbitrary", "jobserver", "libfuzzer-sys", "steadfast-fuzz"];
+
+#[test]
+fn what_is_fuzzed_is_what_the_agent_is_made_of() {
+    let packages = |path: &str| -> BTreeSet<(String, String)> {
+        let text = std::fs::read_to_string(root().join(path)).expect("it is kept");
+        let value = |block: &str, key: &str| {
+            let start = format!("{key} = \"");
+            let line = block.lines().find_map(|line| line.strip_prefix(&start))?;
+            Some(line.trim_end_matches('"').to_owned())
+        };
+        let blocks = text.split("[[package]]").skip(1);
+        blocks.filter_map(|block| Some((value(block, "name")?, value(block, "version")?))).collect()
+    };
+    let (ours, fuzzed) = (packages("Cargo.lock"), packages("tests/fuzz/Cargo.lock"));
+    assert!(fuzzed.len() > FUZZING_ALONE.len());
+    let alone = |name: &str| FUZZING_ALONE.contains(&name);
+    let other: Vec<_> = fuzzed.difference(&ours).filter(|(name, _)| !alone(name)).collect();
+    assert!(
+        other.is_empty(),
+        "tests/fuzz/Cargo.lock has {other:?}: copy Cargo.lock over it and build the targets once"
+    );
+}
+
 #[test]
 fn links_between_the_documents_lead_somewhere() {
     let documents = files().into_iter().filter(|path| path.extension().is_some_and(|e| e == "md"));

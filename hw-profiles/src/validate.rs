@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::schema::Profile;
+use crate::schema::{Chooser, Profile};
 
 /// A value that cannot be used, by its dotted key.
 pub(crate) struct Fault {
@@ -12,6 +12,8 @@ pub(crate) struct Fault {
 
 const SECTOR: u64 = 512;
 const MIB: u64 = 1024 * 1024;
+/// The copies that the agent reads (`steadfast_core::boot_env::COPY_SIZE`); U-Boot checks as many bytes as it is told.
+const AGENTS_COPY: u64 = 4096;
 /// GPT names hold 36 UTF-16 units.
 const GPT_NAME: usize = 36;
 
@@ -67,6 +69,9 @@ fn copies(p: &Profile) -> Option<Fault> {
     let size = u64::from(p.boot.copy_size);
     if size < SECTOR || size % SECTOR != 0 {
         return fault("boot.copy_size", format!("is {size}; it must be a multiple of {SECTOR}"));
+    }
+    if p.boot.chooser == Chooser::Steadfast && size != AGENTS_COPY {
+        return fault("boot.copy_size", format!("is {size}; the agent reads {AGENTS_COPY}"));
     }
     let [first, second] = p.boot.copy_offsets;
     if first % SECTOR != 0 || second % SECTOR != 0 {
@@ -150,10 +155,15 @@ fn memory(p: &Profile) -> Option<Fault> {
         return fault("ramoops.size", "is smaller than one record");
     }
     let end = r.address.saturating_add(u64::from(r.size));
-    if (r.address..end).contains(&p.uboot.scratch_address) {
-        return fault("uboot.scratch_address", "lies in the ramoops memory and would erase it");
-    }
-    None
+    let u = &p.uboot;
+    let written = [
+        ("uboot.scratch_address", u.scratch_address, p.boot.copy_size),
+        ("uboot.fdt_address", u.fdt_address, u.fdt_size),
+    ];
+    let reaches =
+        |start: u64, size: u32| start < end && start.saturating_add(size.into()) > r.address;
+    let (key, ..) = written.into_iter().find(|(_, start, size)| reaches(*start, *size))?;
+    fault(key, "lies in the ramoops memory, or reaches into it, and would erase it")
 }
 
 fn watchdog(p: &Profile) -> Option<Fault> {

@@ -210,7 +210,7 @@ pub(crate) fn cargo() -> Command {
 }
 
 /// Where cargo puts what it builds, in its own words.
-fn target_folder() -> Result<PathBuf> {
+pub(crate) fn target_folder() -> Result<PathBuf> {
     #[derive(Deserialize)]
     struct Metadata {
         target_directory: PathBuf,

@@ -18,7 +18,7 @@ use crate::setup::{self, Consent};
 use crate::timeline::{Paint, Show, Timeline};
 use crate::variant;
 use crate::verify::AfterFailure;
-use crate::{demo, disks, measure, places, powercut, verify};
+use crate::{demo, disks, fuzz, measure, places, powercut, verify};
 
 /// Boots the real image in QEMU, drives it, and judges what it did.
 #[derive(Debug, Parser)]
@@ -67,6 +67,12 @@ enum Call {
     },
     /// Cut the power after each write of a whole update, and judge what is left.
     Powercut(PowercutArguments),
+    /// Try inputs that nobody wrote down on everything that reads from outside.
+    ///
+    /// Without --seconds and --runs it is the short run of `cargo verify`, which can be repeated. A long one is
+    /// `cargo lab fuzz --seconds 3600`: it goes on from what earlier ones learned (out/fuzz/corpus). What is found is
+    /// kept in tests/fuzz/artifacts.
+    Fuzz(FuzzArguments),
     /// Tell the whole story on one node: a good release and three bad ones.
     Demo {
         /// Install what is missing without asking.
@@ -141,6 +147,46 @@ impl RunArguments {
     }
 }
 
+#[derive(Debug, clap::Args)]
+struct FuzzArguments {
+    /// Targets; all of them when none is named.
+    #[arg(value_name = "TARGET", value_parser = fuzz_target)]
+    targets: Vec<String>,
+    /// Fuzz so long in all; the targets share it.
+    #[arg(long, value_name = "N", conflicts_with = "runs", value_parser = clap::value_parser!(u64).range(1..))]
+    seconds: Option<u64>,
+    /// Try so many inputs on each target.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    runs: Option<u64>,
+    /// Try this one input again, on the one target that is named.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["seconds", "runs", "json"], requires = "targets")]
+    input: Option<PathBuf>,
+    /// Print one JSON array.
+    #[arg(long)]
+    json: bool,
+}
+
+impl FuzzArguments {
+    fn length(&self) -> fuzz::Length {
+        match (self.seconds, self.runs) {
+            (Some(seconds), _) => fuzz::Length::Seconds(seconds),
+            (None, Some(runs)) => fuzz::Length::Runs(runs),
+            (None, None) => fuzz::Length::Short,
+        }
+    }
+
+    fn run(&self) -> Result<bool> {
+        match (&self.input, self.targets.as_slice()) {
+            (Some(input), [target]) => fuzz::again(target, input),
+            (Some(_), _) => bail!("an input is tried on one target"),
+            (None, targets) => {
+                let form = if self.json { fuzz::Form::Json } else { fuzz::Form::Table };
+                fuzz::run(targets, self.length(), form)
+            }
+        }
+    }
+}
+
 impl PowercutArguments {
     fn wanted(&self) -> Wanted {
         let points = match self.point {
@@ -186,6 +232,10 @@ pub(crate) fn run() -> Result<bool> {
         Call::Powercut(arguments) => {
             setup::run(Consent::from_flag(false))?;
             powercut::run(&subject, arguments.wanted())
+        }
+        Call::Fuzz(arguments) => {
+            setup::run(Consent::from_flag(false))?;
+            arguments.run()
         }
         Call::Demo { yes } => {
             setup::run(Consent::from_flag(yes))?;
@@ -240,6 +290,14 @@ fn scenario_name(name: &str) -> Result<String, String> {
         return Ok(name.to_owned());
     }
     Err("there is no such scenario; `cargo lab list` tells which there are".to_owned())
+}
+
+/// Refuses what is no target while the command line is read.
+fn fuzz_target(name: &str) -> Result<String, String> {
+    match fuzz::is_target(name) {
+        true => Ok(name.to_owned()),
+        false => Err(format!("the targets are {}", fuzz::names())),
+    }
 }
 
 /// Runs `commands` in turn on one guest; returns whether all succeeded.
@@ -333,6 +391,23 @@ mod tests {
         assert_eq!(chosen("hung").map(|chosen| chosen[0].name), Some("hung"));
         for wrong in ["--group nope", "--group loop hung", "--json"] {
             assert!(chosen(wrong).is_none(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn fuzzing_is_as_long_as_one_of_its_lengths_says() {
+        let length = |words: &str| {
+            let words = ["lab", "fuzz"].into_iter().chain(words.split_whitespace());
+            match Cli::try_parse_from(words).map(|cli| cli.call) {
+                Ok(Call::Fuzz(arguments)) => Some(arguments.length()),
+                _ => None,
+            }
+        };
+        assert_eq!(length(""), Some(fuzz::Length::Short));
+        assert_eq!(length("ledger config --seconds 3600"), Some(fuzz::Length::Seconds(3600)));
+        assert_eq!(length("ledger --runs 7 --json"), Some(fuzz::Length::Runs(7)));
+        for wrong in ["--seconds 1 --runs 1", "--seconds 0", "no-such", "--input x"] {
+            assert_eq!(length(wrong), None, "{wrong}");
         }
     }
 

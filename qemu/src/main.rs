@@ -13,6 +13,7 @@ mod cli;
 mod console;
 mod demo;
 mod disks;
+mod fuzz;
 mod guest;
 mod lab;
 mod machine;

@@ -1,8 +1,8 @@
 //! `cargo verify`: every check of the tree, in order, with the time of each.
 //!
 //! ```text
-//! set-up ─► format ─► lints ─► bare core ─► tests ─► doc tests ─► dependencies ─► cross builds ─► lab scenarios
-//!                                                                                               ─► power cuts
+//! set-up ─► format ─► lints ─► bare core ─► tests ─► doc tests ─► dependencies ─► cross builds
+//!                                                          ─► fuzzing ─► lab scenarios ─► power cuts
 //! ```
 //!
 //! It stops at the first failure, unless told to go on. What is not tried is named with its reason. Its last line
@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::build::{build_agent, cargo};
+use crate::fuzz;
 use crate::lab::{Lab, Subject};
 use crate::powercut;
 use crate::scenario::{self, Keep, Outcome, Scenario};
@@ -26,6 +27,9 @@ use crate::timeline::Show;
 /// The static targets of the agent, with the largest binary that is accepted, in bytes.
 const TARGETS: [(&str, Option<u64>); 2] =
     [("aarch64-unknown-linux-musl", Some(5_000_000)), ("x86_64-unknown-linux-musl", None)];
+
+/// The name of the fuzz targets' short run.
+const FUZZING: &str = "fuzzing";
 
 /// Scenarios that are tried, most telling first, as far as [`RUN_LIMIT`] allows.
 const SCENARIOS: [&str; 20] = [
@@ -109,7 +113,7 @@ impl Tally {
         let checks = CHECKS.iter().map(|(name, _)| *name);
         let targets = TARGETS.iter().map(|(name, _)| *name);
         let scenarios = scenario::ALL.iter().map(|scenario| scenario.name);
-        let more = ["the lab", POWER_CUTS.0];
+        let more = [FUZZING, "the lab", POWER_CUTS.0];
         for name in checks.chain(targets).chain(more).chain(scenarios) {
             if !self.named.contains(name) {
                 self.leave_out(name, why);
@@ -166,7 +170,7 @@ fn checks(tally: &mut Tally) -> Result<()> {
     for (target, budget) in TARGETS {
         tally.count(target, cross_build(target, budget))?;
     }
-    Ok(())
+    tally.count(FUZZING, fuzz::short())
 }
 
 fn cross_build(target: &str, budget: Option<u64>) -> Result<()> {
@@ -316,7 +320,7 @@ mod tests {
         let mut tally = Tally::new(AfterFailure::Stop);
         tally.count("format", Ok(())).expect("it passed");
         tally.leave_out_the_rest("stopped");
-        let rest = CHECKS.len() - 1 + TARGETS.len() + 2 + scenario::ALL.len();
+        let rest = CHECKS.len() - 1 + TARGETS.len() + 3 + scenario::ALL.len();
         assert_eq!(usize::try_from(tally.left_out).expect("few"), rest);
     }
 }

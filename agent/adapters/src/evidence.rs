@@ -91,7 +91,9 @@ impl Evidence {
         let text = self.last_record()?;
         let line = text.lines().find(|line| line.contains("Kernel panic"));
         let line = line.or_else(|| text.lines().find(|line| line.contains("Oops")))?;
-        let line = line.split_once("] ").map_or(line, |(_, said)| said);
+        // Behind the kernel's time, unless nothing is there.
+        let said = line.split_once("] ").map(|(_, said)| said.trim());
+        let line = said.filter(|said| !said.is_empty()).unwrap_or(line);
         Some(Failure::new(Cause::Panic, format_args!("{line}")))
     }
 

@@ -151,15 +151,14 @@ impl Client {
     pub async fn get(&self, url: &Url, part: Part, limits: Limits) -> Result<Answer, HttpError> {
         let host = || url.authority().to_owned();
         let late = |_| HttpError::ConnectTimeout { host: host(), limit: limits.connect };
-        let request = request(url, part);
         let asked = match url.is_tls() {
             false => {
                 let stream = timeout(limits.connect, connect(url)).await.map_err(late)??;
-                timeout(limits.answer, exchange(stream, request, part)).await
+                timeout(limits.answer, exchange(stream, url, part)).await
             }
             true => {
                 let stream = timeout(limits.connect, self.secure(url)).await.map_err(late)??;
-                timeout(limits.answer, exchange(stream, request, part)).await
+                timeout(limits.answer, exchange(stream, url, part)).await
             }
         };
         let answer =
@@ -225,12 +224,8 @@ fn request(url: &Url, part: Part) -> Request<Empty<Bytes>> {
     request.body(Empty::new()).expect("a parsed URL holds only what a request may hold")
 }
 
-/// One request on one connection; whoever stops waiting closes it.
-async fn exchange<S>(
-    stream: S,
-    request: Request<Empty<Bytes>>,
-    part: Part,
-) -> Result<Answer, hyper::Error>
+/// One request on one connection that is there already; whoever stops waiting closes it.
+pub async fn exchange<S>(stream: S, url: &Url, part: Part) -> Result<Answer, hyper::Error>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -242,7 +237,7 @@ where
         let _ = connection.await;
         pending::<Infallible>().await
     };
-    let asked = async { read(sender.send_request(request).await?, part).await };
+    let asked = async { read(sender.send_request(request(url, part)).await?, part).await };
     tokio::select! {
         answer = asked => answer,
         never = driven => match never {},

@@ -62,6 +62,8 @@ pub struct LedgerFile {
     entries: u64,
     damage: Option<String>,
     broken_at: Option<u64>,
+    /// What the first entry that is carried over has to follow: the last whole frame, whoever wrote it.
+    found_head: Option<Digest>,
 }
 
 impl LedgerFile {
@@ -111,6 +113,7 @@ impl LedgerFile {
             entries: found.entries,
             damage: found.damage(tail),
             broken_at: found.broken_at,
+            found_head: found.head,
         };
         Ok((ledger, found.last))
     }
@@ -125,7 +128,13 @@ impl LedgerFile {
         for frame in ledger::frames(&bytes) {
             let Some(entry) = frame.entry else { continue };
             if last.as_ref().is_none_or(|last| last.entry.sequence < entry.sequence) {
+                // The oldest entry that is kept may follow one that no longer is; the first follows none.
+                let oldest = if entry.sequence == 1 { Digest::ZERO } else { entry.previous };
+                if self.found_head.unwrap_or(oldest) != entry.previous {
+                    self.broken_at = self.broken_at.or(Some(entry.sequence));
+                }
                 self.try_append(frame.bytes)?;
+                self.found_head = Some(sha256(frame.bytes));
                 last = Some(Last { entry, head: sha256(frame.bytes) });
             } else {
                 dropped += 1;
@@ -255,6 +264,8 @@ fn newer(one: Option<Last>, other: Option<Last>) -> Option<Last> {
 #[derive(Default)]
 struct Found {
     last: Option<Last>,
+    /// The digest of the last whole frame, whoever wrote it.
+    head: Option<Digest>,
     entries: u64,
     unknown: u64,
     damaged: usize,
@@ -285,17 +296,21 @@ fn read_all(folder: &Path) -> io::Result<Found> {
         let bytes = fs::read(path)?;
         // The oldest segment may follow one that is no longer kept.
         let first = || ledger::frames(&bytes).find_map(|frame| frame.entry);
-        let before = match &all.last {
-            Some(last) => last.head,
+        let before = match all.head {
+            Some(head) => head,
             None => first().filter(|it| it.sequence != 1).map_or(Digest::ZERO, |it| it.previous),
         };
         let found = ledger::read(&bytes, before, sha256);
         all.last = found.last.or(all.last);
+        all.head = Some(found.head).filter(|_| found.entries > 0).or(all.head);
         all.entries += found.entries;
         all.unknown += found.unknown;
         all.damaged += found.damaged;
         all.broken_at = all.broken_at.or(found.broken_at);
         all.newest_end = found.end as u64;
+    }
+    if let (Some(last), Some(head)) = (&mut all.last, all.head) {
+        last.head = head;
     }
     Ok(all)
 }

@@ -40,6 +40,12 @@ fn of_several_panics_the_last_one_is_told() {
 }
 
 #[test]
+fn a_record_whose_words_end_with_its_time_is_told_as_it_stands() {
+    let found = said(&[("pstore/dmesg-ramoops-0", "qOops:C::1] \n")]);
+    assert_eq!(found, Some((Cause::Panic, "qOops:C::1] ".into())));
+}
+
+#[test]
 fn an_oops_is_told_unless_a_panic_followed_it() {
     let oops = "<1>[    4.0] Internal error: Oops: 96000004 [#1] SMP\n";
     let found = said(&[("pstore/dmesg-ramoops-0", oops)]);

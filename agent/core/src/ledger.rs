@@ -130,6 +130,8 @@ pub fn frames(bytes: &[u8]) -> impl Iterator<Item = Frame<'_>> {
 pub struct Read {
     /// The last whole entry.
     pub last: Option<Last>,
+    /// The digest of the last whole frame, understood or not; what was before when there is none.
+    pub head: Digest,
     /// How many whole entries there are.
     pub entries: u64,
     /// How many of them another version of the agent wrote in a way unknown to this one.
@@ -144,11 +146,17 @@ pub struct Read {
 
 /// Reads a ledger from its first frame, which must be the first of a chain or follow `before`.
 pub fn read(bytes: &[u8], before: Digest, hash: Hash) -> Read {
-    let mut found =
-        Read { last: None, entries: 0, unknown: 0, end: 0, damaged: 0, broken_at: None };
-    let mut head = before;
+    let mut found = Read {
+        last: None,
+        head: before,
+        entries: 0,
+        unknown: 0,
+        end: 0,
+        damaged: 0,
+        broken_at: None,
+    };
     for Frame { offset, bytes, entry } in frames(bytes) {
-        let before = core::mem::replace(&mut head, hash(bytes));
+        let before = core::mem::replace(&mut found.head, hash(bytes));
         found.damaged += offset - found.end;
         found.end = offset + bytes.len();
         found.entries += 1;
@@ -159,10 +167,10 @@ pub fn read(bytes: &[u8], before: Digest, hash: Hash) -> Read {
         if entry.previous != before {
             found.broken_at = found.broken_at.or(Some(entry.sequence));
         }
-        found.last = Some(Last { entry, head });
+        found.last = Some(Last { entry, head: found.head });
     }
     if let Some(last) = &mut found.last {
-        last.head = head;
+        last.head = found.head;
     }
     found
 }

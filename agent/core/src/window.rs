@@ -62,7 +62,7 @@ impl Clock {
 fn minute(text: &str) -> Option<u16> {
     let (hours, minutes) = text.trim().split_once(':')?;
     let (hours, minutes): (u16, u16) = (hours.parse().ok()?, minutes.parse().ok()?);
-    (hours < 24 && minutes < 60).then_some(hours * 60 + minutes)
+    (hours < 24 && minutes < 60).then(|| hours * 60 + minutes)
 }
 
 #[cfg(test)]
@@ -96,7 +96,7 @@ mod tests {
 
     #[test]
     fn what_is_not_a_window_is_refused() {
-        for text in ["", "1-2", "25:00-01:00", "01:60-02:00", "01:00"] {
+        for text in ["", "1-2", "25:00-01:00", "01:60-02:00", "01:00", "9999:00-01:00"] {
             assert_eq!(Window::parse(text), None, "{text}");
         }
     }

@@ -11,7 +11,7 @@
 
 pub mod board;
 pub mod config;
-mod control;
+pub mod control;
 mod evidence;
 mod life;
 mod report;

@@ -27,6 +27,7 @@ pub(crate) const PACKAGES: &[Package] = &[
     package("dosfstools", "makes the boot partitions"),
     package("e2fsprogs", "makes the data partition and the USB stick of the lab"),
     package("fdisk", "writes the partition table"),
+    package("g++", "compiles libFuzzer for `cargo lab fuzz`"),
     package("gcc", "compiles the C parts of the x86_64 agent"),
     package("gcc-aarch64-linux-gnu", "compiles the C parts of the arm64 agent"),
     package("gnutls-bin", "writes certificates to the token of the signing tests"),

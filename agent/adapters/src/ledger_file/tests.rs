@@ -240,6 +240,50 @@ fn what_memory_held_is_carried_over_once() {
 }
 
 #[test]
+fn what_memory_held_and_does_not_follow_the_disk_is_told_as_a_broken_chain_at_once() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (mut ledger, _) = open(folder.path());
+    let head = append(&mut ledger, 1, Digest::ZERO);
+    drop(ledger);
+    let kept = [frame(3, Digest([7; 32])), frame(4, head)].concat();
+    fs::create_dir_all(folder.path().join("memory")).expect("writable");
+    fs::write(folder.path().join("memory/ledger"), kept).expect("writable");
+    let (ledger, last) = open(folder.path());
+    assert_eq!((sequence(last), ledger.broken_at()), (Some(4), Some(3)));
+    drop(ledger);
+    assert_eq!(open(folder.path()).0.broken_at(), Some(3), "and at every start after that");
+}
+
+/// Where the chain breaks when memory held `kept` and the disk has `before`; now and at the next start.
+fn broken_by(before: &[Vec<u8>], kept: &[u8]) -> [Option<u64>; 2] {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (mut ledger, _) = open(folder.path());
+    before.iter().for_each(|frame| ledger.append(frame).expect("writable"));
+    drop(ledger);
+    fs::create_dir_all(folder.path().join("memory")).expect("writable");
+    fs::write(folder.path().join("memory/ledger"), kept).expect("writable");
+    let now = open(folder.path()).0.broken_at();
+    [now, open(folder.path()).0.broken_at()]
+}
+
+#[test]
+fn a_first_entry_follows_none_and_the_oldest_that_is_kept_may_follow_one_that_is_lost() {
+    assert_eq!(broken_by(&[], &frame(1, Digest::ZERO)), [None; 2]);
+    assert_eq!(broken_by(&[], &frame(1, Digest([7; 32]))), [Some(1); 2]);
+    assert_eq!(broken_by(&[], &frame(40, Digest([7; 32]))), [None; 2]);
+}
+
+#[test]
+fn what_memory_held_follows_the_last_frame_of_the_disk_whoever_wrote_it() {
+    let first = frame(1, Digest::ZERO);
+    let head = sha256(&first);
+    let theirs = of_another_version(frame(2, head));
+    let disk = [first, theirs.clone()];
+    assert_eq!(broken_by(&disk, &frame(3, sha256(&theirs))), [None; 2]);
+    assert_eq!(broken_by(&disk, &frame(3, head)), [Some(3); 2]);
+}
+
+#[test]
 fn while_the_folder_cannot_be_written_the_node_resumes_at_the_newest_entry_of_both() {
     let folder = tempfile::tempdir().expect("a folder");
     let (mut holder, _) = open(folder.path());
@@ -278,17 +322,35 @@ fn entries_of_another_version_are_told() {
     let folder = tempfile::tempdir().expect("a folder");
     let (mut ledger, _) = open(folder.path());
     let head = append(&mut ledger, 1, Digest::ZERO);
-    // A whole frame, whose entry nobody here can read.
-    let mut bytes = frame(2, head);
-    let end = bytes.len() - 4;
-    bytes[2] = 99;
-    let sum = crc32c(&bytes[..end]).to_le_bytes();
-    bytes[end..].copy_from_slice(&sum);
-    ledger.append(&bytes).expect("writable");
+    ledger.append(&of_another_version(frame(2, head))).expect("writable");
     drop(ledger);
     let (ledger, last) = open(folder.path());
     assert_eq!(ledger.damage(), Some("1 entries are another version's"));
     assert_eq!((sequence(last), ledger.entries()), (Some(1), 2));
+}
+
+/// The same whole frame, whose entry nobody here can read.
+fn of_another_version(mut frame: Vec<u8>) -> Vec<u8> {
+    let end = frame.len() - 4;
+    frame[2] = 99;
+    let sum = crc32c(&frame[..end]).to_le_bytes();
+    frame[end..].copy_from_slice(&sum);
+    frame
+}
+
+#[test]
+fn the_chain_goes_on_behind_a_segment_that_another_version_wrote_alone() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (mut ledger, _) = open(folder.path());
+    let head = append(&mut ledger, 1, Digest::ZERO);
+    ledger.length = SEGMENT;
+    ledger.append(&of_another_version(frame(2, head))).expect("writable");
+    drop(ledger);
+    let (mut ledger, last) = open(folder.path());
+    append(&mut ledger, 2, last.expect("the first").head);
+    drop(ledger);
+    let (ledger, last) = open(folder.path());
+    assert_eq!((sequence(last), ledger.broken_at()), (Some(2), None));
 }
 
 /// The checksum of a frame, bit by bit.

@@ -126,7 +126,8 @@ pub fn booted_slot() -> Result<Slot, BoardError> {
     slot_of(&read(COMMAND_LINE)?).ok_or(BoardError::Slot)
 }
 
-fn slot_of(command_line: &str) -> Option<Slot> {
+/// The slot that a kernel command line names.
+pub fn slot_of(command_line: &str) -> Option<Slot> {
     let words = command_line.split_whitespace();
     words.filter_map(|word| word.strip_prefix("rauc.slot=")).find_map(Slot::from_name)
 }
@@ -143,7 +144,8 @@ pub fn image_made() -> Result<u64, BoardError> {
     Ok(made.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()))
 }
 
-fn version_of(os_release: &str) -> Option<Version> {
+/// The version that the text of an os-release names.
+pub fn version_of(os_release: &str) -> Option<Version> {
     let mut lines = os_release.lines();
     let value = lines.find_map(|line| line.strip_prefix("IMAGE_VERSION="))?;
     Version::new(value.trim().trim_matches('"'))

@@ -167,7 +167,8 @@ impl Config {
 
     /// The first value that makes no sense, and why.
     fn fault(&self) -> Option<(&'static str, &'static str)> {
-        let Config { gate, window, limits, streaming, .. } = self;
+        let Config { gate, window, limits, streaming, paths, .. } = self;
+        let whole = "must be a whole path";
         let no_file = |path: &PathBuf| !path.is_file();
         let rules = [
             (gate.deadline_s <= gate.soak_s, "gate.deadline_s", "must be longer than gate.soak_s"),
@@ -180,6 +181,9 @@ impl Config {
             (limits.commit_attempts == 0, "limits.commit_attempts", "must be at least 1"),
             (limits.stall_s == 0, "limits.stall_s", "must be at least 1"),
             (streaming.tls_ca.as_ref().is_some_and(no_file), "streaming.tls_ca", "is no file"),
+            (paths.data.is_relative(), "paths.data", whole),
+            (paths.run.is_relative(), "paths.run", whole),
+            (paths.checks.is_relative(), "paths.checks", whole),
         ];
         rules.into_iter().find(|(wrong, ..)| *wrong).map(|(_, key, why)| (key, why))
     }
@@ -266,6 +270,16 @@ mod tests {
         for key in ["fetch_attempts", "commit_attempts"] {
             let text = error(&format!("[limits]\n{key} = 0\n"));
             assert_eq!(text, format!("agent.toml, line 2: limits.{key} must be at least 1"));
+        }
+    }
+
+    #[test]
+    fn a_path_that_depends_on_where_the_agent_was_started_is_refused() {
+        for key in ["data", "run", "checks"] {
+            for path in ["", "x", "../x"] {
+                let text = error(&format!("[paths]\n{key} = \"{path}\"\n"));
+                assert_eq!(text, format!("agent.toml, line 2: paths.{key} must be a whole path"));
+            }
         }
     }
 

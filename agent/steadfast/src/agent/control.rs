@@ -5,7 +5,7 @@
 //! much, or nothing for ten seconds is let go and disturbs nobody.
 
 use super::AgentError;
-use crate::protocol::{MAX_FRAME, Request, Response};
+use crate::protocol::{MAX_FRAME, Request, Response, decode};
 use serde::de::DeserializeOwned;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
@@ -45,6 +45,25 @@ pub struct Ask {
     pub answer: oneshot::Sender<Response>,
 }
 
+/// Who is at the other end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Peer {
+    /// Root, who may change the node.
+    Root,
+    /// Anybody else, who may only look.
+    Other,
+}
+
+impl Peer {
+    /// What the kernel says; whom it does not know is not root.
+    fn of(stream: &UnixStream) -> Peer {
+        match stream.peer_cred() {
+            Ok(peer) if peer.uid() == 0 => Peer::Root,
+            _ => Peer::Other,
+        }
+    }
+}
+
 /// Listens at `path` and passes requests on; `changed` moves whenever the status does.
 pub fn listen(
     path: &Path,
@@ -64,8 +83,8 @@ pub fn listen(
                     continue;
                 }
             };
-            let root = stream.peer_cred().is_ok_and(|peer| peer.uid() == 0);
-            let enough = root || room.available_permits() > FOR_ROOT;
+            let peer = Peer::of(&stream);
+            let enough = peer == Peer::Root || room.available_permits() > FOR_ROOT;
             let place = Arc::clone(&room).try_acquire_owned().ok().filter(|_| enough);
             let Some(place) = place else {
                 spawn_local(turn_away(stream));
@@ -73,7 +92,7 @@ pub fn listen(
             };
             let (asks, changed) = (asks.clone(), changed.clone());
             spawn_local(async move {
-                if let Err(error) = serve(stream, asks, changed).await {
+                if let Err(error) = serve(stream, peer, asks, changed).await {
                     tracing::info!(%error, "a client of the control socket was let go");
                 }
                 drop(place);
@@ -112,19 +131,23 @@ async fn turn_away(mut stream: UnixStream) {
     let _ = timeout(PATIENCE, write_frame(&mut stream, &Response::Refused { because })).await;
 }
 
-async fn serve(
-    mut stream: UnixStream,
+/// Answers one client until it goes, is too slow or says what is no request.
+pub async fn serve<S>(
+    mut stream: S,
+    peer: Peer,
     asks: UnboundedSender<Ask>,
     mut changed: watch::Receiver<u64>,
-) -> io::Result<()> {
-    let root = stream.peer_cred()?.uid() == 0;
+) -> io::Result<()>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
     loop {
         let request = timeout(PATIENCE, read_frame::<Request>(&mut stream)).await??;
         let Some(request) = request else { return Ok(()) };
         if request == Request::Watch {
             return watch_status(&mut stream, &asks, &mut changed).await;
         }
-        let response = match root {
+        let response = match peer == Peer::Root {
             true => ask(&asks, request).await?,
             false if changes(&request) => {
                 Response::Refused { because: "only root may change the node".to_owned() }
@@ -141,7 +164,7 @@ fn changes(request: &Request) -> bool {
 }
 
 async fn watch_status(
-    stream: &mut UnixStream,
+    stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
     asks: &UnboundedSender<Ask>,
     changed: &mut watch::Receiver<u64>,
 ) -> io::Result<()> {
@@ -183,7 +206,7 @@ async fn read_frame<T: DeserializeOwned>(
     }
     let mut bytes = vec![0; length as usize];
     stream.read_exact(&mut bytes).await?;
-    let request = postcard::from_bytes(&bytes);
+    let request = decode(&bytes);
     request.map(Some).map_err(|error| bad(format!("not a request: {error}")))
 }
 

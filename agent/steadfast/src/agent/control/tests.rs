@@ -25,6 +25,32 @@ async fn a_request_is_read_as_the_tool_writes_it() {
     assert_eq!(sent(&bytes).await.expect("a request"), Some(Request::Rollback));
 }
 
+#[tokio::test]
+async fn a_request_with_more_behind_it_in_its_frame_is_none() {
+    let sent = sent(&[2, 0, 0, 0, 0, 9]).await;
+    assert!(sent.is_err_and(|error| error.to_string().contains("follow the message")));
+}
+
+#[tokio::test]
+async fn who_is_not_root_is_refused_whatever_the_connection_is() {
+    within(async {
+        let (mut tool, daemon) = tokio::io::duplex(4096);
+        let (asks, mut asked) = answering();
+        spawn_local(serve(daemon, Peer::Other, asks, watch::channel(0).1));
+        let mut bytes = Vec::new();
+        crate::protocol::write_frame(&mut bytes, &Request::Confirm).expect("short");
+        tool.write_all(&bytes).await.expect("room");
+        tool.shutdown().await.expect("it is open");
+        let mut answer = Vec::new();
+        tool.read_to_end(&mut answer).await.expect("it answers");
+        let because = "only root may change the node".to_owned();
+        let answer = crate::protocol::read_frame::<Response>(&mut answer.as_slice());
+        assert_eq!(answer.expect("one answer"), Response::Refused { because });
+        assert!(asked.try_recv().is_err(), "the loop was not asked");
+    })
+    .await;
+}
+
 #[test]
 fn only_reading_is_for_everybody_who_can_connect() {
     let of = Request::HistoryOf { version: String::new() };
@@ -91,7 +117,7 @@ async fn a_request_longer_than_any_is_not_read() {
 async fn a_client_that_says_nothing_is_let_go() {
     within(async {
         let (_silent, daemon) = UnixStream::pair().expect("a pair");
-        let served = serve(daemon, answering().0, watch::channel(0).1).await;
+        let served = serve(daemon, Peer::Root, answering().0, watch::channel(0).1).await;
         assert_eq!(served.map_err(|error| error.kind()), Err(io::ErrorKind::TimedOut));
     })
     .await;
@@ -101,7 +127,7 @@ async fn a_client_that_says_nothing_is_let_go() {
 async fn a_client_may_ask_more_than_once() {
     within(async {
         let (mut tool, daemon) = UnixStream::pair().expect("a pair");
-        spawn_local(serve(daemon, answering().0, watch::channel(0).1));
+        spawn_local(serve(daemon, Peer::Root, answering().0, watch::channel(0).1));
         for request in [Request::Status, Request::History] {
             writes(&mut tool, &request).await;
             assert_eq!(reads(&mut tool).await, Some(word()));
@@ -116,7 +142,7 @@ async fn who_watches_hears_each_change_and_ends_when_he_goes() {
         let (mut tool, daemon) = UnixStream::pair().expect("a pair");
         let (changed, changes) = watch::channel(0);
         let (asks, mut asked) = unbounded_channel::<Ask>();
-        let served = spawn_local(serve(daemon, asks, changes));
+        let served = spawn_local(serve(daemon, Peer::Root, asks, changes));
         writes(&mut tool, &Request::Watch).await;
         for changes in [1, 1, 0] {
             let Ask { answer, .. } = asked.recv().await.expect("one status a change");
