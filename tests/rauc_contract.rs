@@ -1,9 +1,10 @@
 //! What `rauc-bindings` relies on, held against a real `rauc service` 1.13.
 //!
 //! Here: what RAUC answers. `rauc_endings`: how installations end. `rauc_refusals`: what bundles are
-//! refused for. The bundles are of the plain format where they are installed, because installing a
+//! refused for. `rauc_download`: what the agent downloaded. The bundles are of the plain format where they are installed, because installing a
 //! verity bundle needs device-mapper in the kernel; the lab installs those.
 
+mod rauc_download;
 mod rauc_endings;
 mod rauc_host;
 mod rauc_refusals;

@@ -5,7 +5,8 @@
 //! downloads/KEY.record  where it comes from, and how much of it is synced
 //! ```
 //!
-//! Always true: there is at most one bundle, that of the offer under way; what is called `.raucb` is whole and
+//! Always true: there is at most one bundle, that of the offer under way or of the one that the network cut off
+//! last; what is called `.raucb` is whole and
 //! has the offer's digest, where the offer names one; a record never claims more than what was synced before
 //! it; a reserve of the file system is left for the rest of the node, the ledger first; only root can read or
 //! write here, because RAUC refuses a bundle that others may change.
@@ -26,7 +27,7 @@ use std::fs::{self, DirBuilder, File};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
-use steadfast_core::{Node, Offer, Pending, Update};
+use steadfast_core::{Cause, Ending, Node, Offer, Pending, Update};
 
 /// How much of the file system a download leaves free, in bytes: the ledger takes at most 9 MiB in its
 /// nine segments, and RAUC's record and the evidence little beside them.
@@ -100,10 +101,12 @@ impl Downloads {
         }
     }
 
-    /// Removes all that is not of this offer, or everything without one. Done once the entry is saved
-    /// after which nothing asks for it any more.
-    pub fn keep(&self, offer: Option<&Offer>) -> io::Result<()> {
-        let key = offer.map(key);
+    /// Removes what is not needed. Done once the entry is saved that says so.
+    pub fn keep(&self, needed: Needed<'_>) -> io::Result<()> {
+        let wanted = match needed {
+            Needed::By(offer) => key(offer),
+            Needed::Later | Needed::Never => String::new(),
+        };
         let entries = match fs::read_dir(&self.folder) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
             entries => entries?,
@@ -111,8 +114,14 @@ impl Downloads {
         for entry in entries {
             let entry = entry?;
             let name = entry.file_name();
-            let of = name.to_str().and_then(|name| name.split('.').next());
-            if of.is_none() || of != key.as_deref() {
+            let parts = name.to_str().and_then(|name| name.split_once('.'));
+            let stays = parts.is_some_and(|(key, kind)| match needed {
+                Needed::By(_) => key == wanted,
+                // A whole one of the same URL might be outdated when it is offered again.
+                Needed::Later => kind != "raucb",
+                Needed::Never => false,
+            });
+            if !stays {
                 fs::remove_file(entry.path())?;
                 tracing::info!(file = %entry.path().display(), "no update needs it any more");
             }
@@ -141,13 +150,31 @@ impl Downloads {
     }
 }
 
-/// The offer that still has to be fetched, verified or installed, now or after the node has settled.
-pub fn under_way(node: &Node) -> Option<&Offer> {
-    use Update as U;
-    match (&node.update, &node.pending) {
-        (U::Fetching { offer, .. } | U::Verifying { offer, .. }, _) => Some(offer),
-        (U::Installing { offer, .. }, _) | (_, Pending::Offer(offer, _)) => Some(offer),
-        _ => None,
+/// What the downloads are needed for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Needed<'a> {
+    /// This offer still has to be fetched, verified or installed, now or after the node has settled.
+    By(&'a Offer),
+    /// The last offer ended because of the network: the next one may name the same URL, or another for the
+    /// same content.
+    Later,
+    /// Nobody wants them any more.
+    Never,
+}
+
+impl Needed<'_> {
+    /// What the node's memory says.
+    pub fn by(node: &Node) -> Needed<'_> {
+        use Update as U;
+        let cut_off = |last: &Ending| {
+            last.failure.as_ref().is_some_and(|failure| failure.cause == Cause::Network)
+        };
+        match (&node.update, &node.pending) {
+            (U::Fetching { offer, .. } | U::Verifying { offer, .. }, _) => Needed::By(offer),
+            (U::Installing { offer, .. }, _) | (_, Pending::Offer(offer, _)) => Needed::By(offer),
+            _ if node.last.as_ref().is_some_and(cut_off) => Needed::Later,
+            _ => Needed::Never,
+        }
     }
 }
 

@@ -77,11 +77,7 @@ impl FetchPort {
     }
 
     /// The same port, downloading what a server offers before RAUC reads it.
-    pub fn downloading(
-        self,
-        downloads: Downloads,
-        progress: watch::Sender<Progress>,
-    ) -> FetchPort {
+    pub fn downloading(self, downloads: Downloads, progress: watch::Sender<Progress>) -> FetchPort {
         FetchPort { kept: Some(Kept { downloads, progress }), ..self }
     }
 

@@ -119,6 +119,10 @@ impl Partial {
     /// somebody may write.
     pub fn finish(self) -> Result<(), DownloadError> {
         let finished = self.file.sync_all().and_then(|()| fs::rename(&self.path, &self.whole));
+        let finished = finished.and_then(|()| match self.record {
+            Some(_) => fs::remove_file(&self.record_path),
+            None => Ok(()),
+        });
         finished.and_then(|()| sync_folder(&self.whole)).map_err(|source| self.unwritten(source))
     }
 

@@ -1,5 +1,5 @@
 use super::*;
-use steadfast_core::{At, Digest};
+use steadfast_core::{At, Digest, Failure, Outcome, Slot};
 use tempfile::TempDir;
 
 fn offer(source: &str, content: Option<Digest>) -> Offer {
@@ -34,7 +34,7 @@ fn names(folder: &TempDir) -> Vec<String> {
 #[test]
 fn only_what_the_offer_under_way_needs_is_kept() {
     let (folder, downloads) = downloads();
-    downloads.keep(None).expect("there is nothing yet");
+    downloads.keep(Needed::Never).expect("there is nothing yet");
     let content = Some(Digest([3; 32]));
     let (old, new) = (offer("http://a/1", None), offer("http://a/2", content));
     begun(&downloads, &old);
@@ -42,11 +42,11 @@ fn only_what_the_offer_under_way_needs_is_kept() {
     fs::write(folder.path().join("downloads/stray"), "").expect("writable");
     assert_eq!(names(&folder).len(), 7);
     // Another URL for the same bytes needs what is here.
-    downloads.keep(Some(&offer("http://b/3", content))).expect("its own folder");
+    downloads.keep(Needed::By(&offer("http://b/3", content))).expect("its own folder");
     let key = format!("content-{}", Digest([3; 32]));
     let kept = ["part", "raucb", "record"].map(|kind| format!("{key}.{kind}"));
     assert_eq!(names(&folder), kept);
-    downloads.keep(None).expect("its own folder");
+    downloads.keep(Needed::Never).expect("its own folder");
     assert_eq!(names(&folder), Vec::<String>::new());
 }
 
@@ -65,15 +65,29 @@ fn a_file_is_used_where_it_lies() {
 }
 
 #[test]
-fn the_offer_is_under_way_until_it_is_installed() {
+fn what_the_network_cut_off_is_kept_for_the_next_offer_and_what_is_whole_is_not() {
+    let (folder, downloads) = downloads();
+    begun(&downloads, &offer("http://a/1", None));
+    downloads.keep(Needed::Later).expect("its own folder");
+    let ends: Vec<String> =
+        names(&folder).iter().filter_map(|name| Some(name.split_once('.')?.1.to_owned())).collect();
+    assert_eq!(ends, ["part", "record"]);
+}
+
+#[test]
+fn a_download_is_needed_until_it_is_installed_or_its_offer_ended_for_good() {
     let wanted = offer("http://a/1", None);
     let fetching = Update::Fetching { offer: wanted.clone(), attempt: 1, begun: None };
     let verifying = Update::Verifying { offer: wanted.clone(), attempt: 1, begun: None };
     for update in [fetching, verifying] {
-        let node = Node { update, ..Node::default() };
-        assert_eq!(under_way(&node), Some(&wanted));
+        assert_eq!(Needed::by(&Node { update, ..Node::default() }), Needed::By(&wanted));
     }
     let pending = Pending::Offer(wanted.clone(), None);
-    assert_eq!(under_way(&Node { pending, ..Node::default() }), Some(&wanted));
-    assert_eq!(under_way(&Node::default()), None);
+    assert_eq!(Needed::by(&Node { pending, ..Node::default() }), Needed::By(&wanted));
+    assert_eq!(Needed::by(&Node::default()), Needed::Never);
+    for (cause, needed) in [(Cause::Network, Needed::Later), (Cause::Space, Needed::Never)] {
+        let failure = Some(Failure::new(cause, format_args!("")));
+        let ending = Ending { version: None, slot: Slot::B, outcome: Outcome::Refused, failure };
+        assert_eq!(Needed::by(&Node { last: Some(ending), ..Node::default() }), needed);
+    }
 }

@@ -134,7 +134,9 @@ impl<'a> Attempt<'a> {
             }
             (200, _) => self.whole(host, opened).await,
             (416, Part::From { .. }) => self.anew(host, "it has fewer bytes now"),
-            (206, _) => Err(network(format_args!("{host} answered 206 to a request for the whole"))),
+            (206, _) => {
+                Err(network(format_args!("{host} answered 206 to a request for the whole")))
+            }
             (status, _) => Err(refused(host, status)),
         }
     }
@@ -148,7 +150,7 @@ impl<'a> Attempt<'a> {
         if opened.head.validator.is_none() && self.offer.content.is_none() {
             return Ok(Next::Whole);
         }
-        self.writer.with(|partial| partial.restart()).await?;
+        self.writer.restart().await?;
         self.comes_from(opened.head.validator, total).await?;
         self.writer.append(&first).await?;
         self.patience.saw(first.len() as u64, self.writer.length());
@@ -190,7 +192,7 @@ impl<'a> Attempt<'a> {
         }
         self.begins(host, first.get(..MAGIC.len()).unwrap_or(&first))?;
         self.given_up("it can be had only as a whole, or was exchanged");
-        self.writer.with(|partial| partial.restart()).await?;
+        self.writer.restart().await?;
         self.comes_from(opened.head.validator.clone(), total).await?;
         self.take(host, &first).await?;
         self.body(host, &mut opened, 0).await

@@ -64,6 +64,13 @@ impl Writer {
         Ok(())
     }
 
+    /// Forgets all that came, to begin with the first byte again.
+    pub(super) async fn restart(&mut self) -> Result<(), Missed> {
+        self.buffer.clear();
+        self.unsynced = 0;
+        self.with(Partial::restart).await
+    }
+
     async fn write(&mut self) -> Result<(), Missed> {
         let bytes = std::mem::take(&mut self.buffer);
         self.unsynced += bytes.len() as u64;

@@ -143,7 +143,8 @@ fn validator(headers: &HeaderMap) -> Option<&str> {
     let text = |name: HeaderName| headers.get(name)?.to_str().ok();
     match text(header::ETAG) {
         Some(tag) => Some(tag).filter(|tag| tag.starts_with('"')),
-        None => text(header::LAST_MODIFIED).filter(|at| text(header::DATE).is_some_and(|now| now != *at)),
+        None => text(header::LAST_MODIFIED)
+            .filter(|at| text(header::DATE).is_some_and(|now| now != *at)),
     }
 }
 

@@ -10,7 +10,7 @@ use crate::protocol::{Request, Response};
 use std::io::Write;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use steadfast_adapters::checks::{Checks, ChecksPort};
-use steadfast_adapters::downloads::{self, Downloads};
+use steadfast_adapters::downloads::{Downloads, Needed};
 use steadfast_adapters::evidence::{Evidence, Start};
 use steadfast_adapters::fetch::{self, Backoff, FetchPort};
 use steadfast_adapters::http::Client;
@@ -22,8 +22,8 @@ use steadfast_adapters::watchdog::{LastReset, Watchdog};
 use steadfast_core::ledger::Stamp;
 use steadfast_core::window::{Clock, Window};
 use steadfast_core::{
-    Action, At, Boot, Cause, Digest, Event, Failure, Machine, Offer, OtherSlot, Policy, Refusal, Turn,
-    Update, gate, watchdog,
+    Action, At, Boot, Cause, Digest, Event, Failure, Machine, Offer, OtherSlot, Policy, Refusal,
+    Turn, Update, gate, watchdog,
 };
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -192,8 +192,10 @@ impl Life {
     /// What no update under way needs is removed once the entry that says so is on the disk: a cut before
     /// it must find it again.
     fn clear_downloads(&self) {
-        let needed = downloads::under_way(self.machine.node());
-        let needed = needed.filter(|_| self.way == Way::Download);
+        let needed = match self.way {
+            Way::Stream => Needed::Never,
+            Way::Download => Needed::by(self.machine.node()),
+        };
         if self.ledger.kept() == Kept::Data
             && let Err(error) = self.downloads.keep(needed)
         {

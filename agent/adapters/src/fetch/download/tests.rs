@@ -4,6 +4,7 @@ mod kill;
 mod server;
 
 use super::super::*;
+use crate::downloads::Needed;
 use crate::http::loopback::{Loopback, PATIENT, fixture, nobody};
 use crate::ledger_file::sha256;
 use server::{Server, bundle};
@@ -106,14 +107,15 @@ async fn a_bundle_that_was_downloaded_is_the_servers_byte_for_byte() {
     for offer in [offer(&server.url()), named(&server.url(), &body)] {
         assert_eq!(node.fetched(&offer).await, Ok(()));
         assert_eq!(node.bundle(&offer), body);
-        node.downloads(BOOT).keep(None).expect("its own folder");
+        node.downloads(BOOT).keep(Needed::Never).expect("its own folder");
         assert_eq!(node.files(), 0);
     }
 }
 
 #[tokio::test]
 async fn a_link_that_breaks_after_every_few_bytes_costs_no_byte_twice() {
-    for (cut, length) in [(1, 60), (5, 300), (4096, 100_000), (65_536, 600_000), (70_001, 800_000)] {
+    for (cut, length) in [(4, 60), (5, 300), (4096, 100_000), (65_536, 600_000), (70_001, 800_000)]
+    {
         let (node, body) = (Node::new(), bundle(length));
         let server = Server::of(body.clone()).await;
         server.offered().cut = cut;
@@ -227,8 +229,10 @@ async fn a_server_that_stops_in_the_middle_is_the_network_and_what_came_is_kept(
 async fn a_server_that_cannot_be_used_is_the_same_cause_as_when_it_is_streamed() {
     let away = nobody().await;
     let head = |status: &str, body: &str| {
-        format!("HTTP/1.1 {status}\r\nContent-Range: bytes 0-3/9\r\nContent-Length: {}\r\n\r\n{body}",
-            body.len())
+        format!(
+            "HTTP/1.1 {status}\r\nContent-Range: bytes 0-3/9\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        )
     };
     let mut servers = Vec::new();
     for status in ["404 X", "403 X", "408 X", "429 X", "500 X", "503 X", "416 X", "302 X"] {
@@ -236,7 +240,8 @@ async fn a_server_that_cannot_be_used_is_the_same_cause_as_when_it_is_streamed()
     }
     servers.push(Loopback::saying(head("206 X", "<htm").leak()).await);
     let urls = servers.iter().map(|server| server.url("/x.raucb"));
-    let known = [format!("http://{away}/"), "http://me:secret@host/x".to_owned(), "ftp://a/b".into()];
+    let known =
+        [format!("http://{away}/"), "http://me:secret@host/x".to_owned(), "ftp://a/b".into()];
     for url in urls.chain(known) {
         let node = Node::new();
         let downloaded = node.fetched(&offer(&url)).await;

@@ -82,7 +82,8 @@ async fn within(test: impl Future<Output = ()>) {
 async fn a_request_longer_than_any_is_not_read() {
     let mut bytes = Vec::new();
     let (source, at) = ("s".repeat(MAX_REQUEST as usize), steadfast_core::At::Now);
-    crate::protocol::write_frame(&mut bytes, &Request::Update { source, at, content: None }).expect("a frame");
+    crate::protocol::write_frame(&mut bytes, &Request::Update { source, at, content: None })
+        .expect("a frame");
     assert!(sent(&bytes).await.is_err());
 }
 

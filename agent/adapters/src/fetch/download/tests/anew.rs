@@ -52,7 +52,8 @@ async fn content_of_another_length_is_fetched_anew() {
 
 #[tokio::test]
 async fn content_that_nothing_tells_from_another_is_fetched_anew() {
-    let line = "Last-Modified: Mon, 23 Nov 2026 10:00:00 GMT\r\nDate: Mon, 23 Nov 2026 10:00:00 GMT";
+    let line =
+        "Last-Modified: Mon, 23 Nov 2026 10:00:00 GMT\r\nDate: Mon, 23 Nov 2026 10:00:00 GMT";
     for validator in [None, Some("ETag: W/\"one\""), Some(line)] {
         let node = Node::new();
         let server = Server::of(bundle(50_000)).await;
@@ -117,6 +118,7 @@ async fn a_server_that_changes_its_mind_each_time_is_the_network() {
     let failure = node.fetched(&offer(&server.url("/"))).await.expect_err("none is whole");
     assert_eq!(failure.cause, Cause::Network);
     assert!(failure.evidence.contains("keeps changing it"), "{failure}");
+    // The look and what goes on, twice each; and after each of the pauses again.
     let asked = server.requests().len();
-    assert!(asked < 50, "it was asked {asked} times");
+    assert!((4..50).contains(&asked), "it was asked {asked} times");
 }

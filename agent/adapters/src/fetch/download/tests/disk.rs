@@ -84,7 +84,7 @@ async fn a_disk_that_fills_up_in_the_middle_is_the_space_and_the_reserve_is_kept
     assert_eq!(failure.cause, Cause::Space, "{failure}");
     let free = rustix::fs::statvfs(data.path()).expect("it is mounted");
     assert!(free.f_bavail * free.f_frsize > 0, "the ledger has room");
-    Downloads::new(data.path(), BOOT).keep(None).expect("its own folder");
+    Downloads::new(data.path(), BOOT).keep(Needed::Never).expect("its own folder");
     let free = rustix::fs::statvfs(data.path()).expect("it is mounted");
     assert!(free.f_bavail * free.f_frsize >= 9 << 20, "what came was removed");
 }
@@ -94,31 +94,38 @@ async fn a_disk_that_is_full_is_the_space_with_the_systems_words() {
     let data = Mount::memory("4m");
     let mut file = std::fs::File::create(data.path().join("other")).expect("there is room");
     file.write_all(&vec![1; (4 << 20) - (256 << 10)]).expect("there is room");
-    let server = Server::of(bundle(1 << 20)).await;
-    let offer = offer(&server.url());
+    let offer = offer("http://nobody/");
     let downloads = Downloads::new(data.path(), BOOT).leaving(0);
     let partial = downloads.open(&offer).expect("there is room for nothing");
     let mut writer = super::super::Writer::new(partial);
     let failure = writer.append(&bundle(1 << 20)).await.expect_err("there is no room");
     assert_eq!(failure.cause, Cause::Space, "{failure}");
-    assert!(failure.evidence.ends_with("could not be written: No space left on device"), "{failure}");
+    assert!(
+        failure.evidence.ends_with("could not be written: No space left on device"),
+        "{failure}"
+    );
 }
 
 #[tokio::test]
 async fn a_disk_that_breaks_in_the_middle_is_the_write() {
-    // The disk of this ext4 is a file that finds no room to be written to: an input/output error.
-    let below = Mount::memory("8m");
+    let below = tempfile::tempdir().expect("a folder");
     let disk = below.path().join("disk");
-    let file = std::fs::File::create(&disk).expect("there is room for nothing");
+    let file = std::fs::File::create(&disk).expect("writable");
     file.set_len(64 << 20).expect("it takes no room");
-    let quick = ["-q", "-F", "-E", "lazy_itable_init=1,lazy_journal_init=1", "-O", "^has_journal"];
-    run(Command::new("mkfs.ext4").args(quick).arg(&disk));
+    run(Command::new("mkfs.ext4").args(["-q", "-F"]).arg(&disk));
     let data = Mount::new(&["-o", "loop", disk.to_str().expect("its name is text")]);
     let server = Server::of(bundle(20 << 20)).await;
     let offer = offer(&server.url());
+    let place = data.path().to_owned();
+    // What ext4 does when its disk fails.
+    server.offered().watched = Box::new(move |answered| {
+        if answered == 1 {
+            run(Command::new("mount").args(["-o", "remount,abort"]).arg(&place));
+        }
+    });
     let failure = fetched_to(data.path(), 0, &offer).await.expect_err("the disk is broken");
     assert_eq!(failure.cause, Cause::Write, "{failure}");
-    assert!(failure.evidence.ends_with("could not be written: Input/output error"), "{failure}");
+    assert!(failure.evidence.ends_with("could not be written: Read-only file system"), "{failure}");
 }
 
 /// A part of which so many bytes are synced, and so many more only written.

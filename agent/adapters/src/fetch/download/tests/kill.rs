@@ -48,7 +48,8 @@ async fn an_agent_that_is_killed_goes_on_with_what_it_had_written() {
 fn killed_at(word: &str, told: &str) {
     let name = std::thread::current().name().map(str::to_owned);
     let name = name.filter(|name| name.contains("::")).unwrap_or_else(|| {
-        "fetch::download::tests::kill::an_agent_that_is_killed_goes_on_with_what_it_had_written".into()
+        "fetch::download::tests::kill::an_agent_that_is_killed_goes_on_with_what_it_had_written"
+            .into()
     });
     let test = std::env::current_exe().expect("a test has a program");
     let mut agent = Command::new(test)

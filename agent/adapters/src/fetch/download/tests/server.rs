@@ -91,7 +91,8 @@ impl Offered {
             lines.find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value)
         };
         let ours = self.validator.and_then(|line| line.split_once(": ")).map(|(_, value)| value);
-        let unchanged = !self.compares || field("if-range").is_none_or(|theirs| Some(theirs) == ours);
+        let unchanged =
+            !self.compares || field("if-range").is_none_or(|theirs| Some(theirs) == ours);
         let range = field("range").and_then(|range| range.strip_prefix("bytes=")?.split_once('-'));
         let range = range.filter(|_| self.serves_ranges && unchanged).map(|(first, last)| {
             let end = last.parse().map_or(total, |last: usize| total.min(last + 1));
