@@ -122,3 +122,27 @@ async fn a_server_that_changes_its_mind_each_time_is_the_network() {
     let asked = server.requests().len();
     assert!((4..50).contains(&asked), "it was asked {asked} times");
 }
+
+#[tokio::test]
+async fn a_server_that_does_not_say_how_long_it_is_or_sends_more_is_not_believed() {
+    let node = Node::new();
+    let silent = Loopback::saying("HTTP/1.1 206 X\r\nContent-Length: 4\r\n\r\nhsqs").await;
+    let failure = node.fetched(&offer(&silent.url("/"))).await.expect_err("nobody knows");
+    assert_eq!(failure.cause, Cause::Network);
+    assert!(failure.evidence.ends_with("does not say how long the bundle is"), "{failure}");
+    let lavish = Loopback::plain(|request| {
+        let (range, bytes) = match request.to_ascii_lowercase().contains("bytes=0-3") {
+            true => ("0-3", "hsqs"),
+            false => ("4-9", "123456789"),
+        };
+        let length = bytes.len();
+        let line = format!("Content-Range: bytes {range}/10\r\nETag: \"1\"");
+        let head = format!("HTTP/1.1 206 X\r\n{line}\r\nContent-Length: {length}");
+        Reply::Bytes(format!("{head}\r\n\r\n{bytes}"))
+    });
+    let lavish = lavish.await;
+    let offer = offer(&lavish.url("/"));
+    let failure = node.fetched(&offer).await.expect_err("it is too long");
+    assert_eq!(failure.cause, Cause::Network);
+    assert_eq!(node.length(&offer), 4);
+}
