@@ -159,7 +159,8 @@ async fn another_url_for_the_same_digest_goes_on_where_the_first_stopped() {
     let offer = named(&other.url(), &body);
     assert_eq!(node.fetched_in(NEXT_BOOT, &offer).await, Ok(()));
     assert_eq!(node.bundle(&offer), body);
-    assert_eq!((one.sent(), other.sent()), (vec![0..4, 4..200_000], vec![200_000..500_000]));
+    assert_eq!(one.sent(), [0..4, 4..200_000]);
+    assert_eq!(other.only_sent(), 200_000..500_000);
 }
 
 #[tokio::test]

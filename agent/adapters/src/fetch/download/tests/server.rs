@@ -67,6 +67,13 @@ impl Server {
         self.offered().sent.clone()
     }
 
+    /// What was sent, over the one connection that there was.
+    pub(super) fn only_sent(&self) -> Range<usize> {
+        let sent = self.sent();
+        let [range] = sent.as_slice() else { panic!("one connection: {sent:?}") };
+        range.clone()
+    }
+
     /// How many bytes were sent.
     pub(super) fn count(&self) -> usize {
         self.sent().iter().map(ExactSizeIterator::len).sum()
