@@ -1,6 +1,7 @@
 mod anew;
 mod disk;
 mod kill;
+mod pace;
 mod server;
 
 use super::super::*;

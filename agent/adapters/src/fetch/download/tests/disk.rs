@@ -79,11 +79,13 @@ async fn a_disk_that_fills_up_in_the_middle_is_the_space_and_the_reserve_is_kept
             std::fs::write(&other, vec![1; taken]).expect("there is room for it");
         }
     });
-    let reserve = 2 << 20;
+    let reserve = 6 << 20;
     let failure = fetched_to(data.path(), reserve, &offer).await.expect_err("there is no room");
     assert_eq!(failure.cause, Cause::Space, "{failure}");
+    assert!(failure.evidence.ends_with(" are the node's own"), "{failure}");
+    // It is looked at after every 4 MiB.
     let free = rustix::fs::statvfs(data.path()).expect("it is mounted");
-    assert!(free.f_bavail * free.f_frsize > 0, "the ledger has room");
+    assert!(free.f_bavail * free.f_frsize >= 1 << 20, "the ledger has room");
     Downloads::new(data.path(), BOOT).keep(Needed::Never).expect("its own folder");
     let free = rustix::fs::statvfs(data.path()).expect("it is mounted");
     assert!(free.f_bavail * free.f_frsize >= 9 << 20, "what came was removed");
