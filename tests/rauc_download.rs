@@ -8,13 +8,12 @@ use std::{
     io::{BufRead, BufReader, Write},
     net::{TcpListener, TcpStream},
     ops::Range,
-    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
     thread,
 };
 
-use rauc_bindings::{FailureKind, InspectArgs};
+use rauc_bindings::InspectArgs;
 use steadfast_adapters::{
     downloads::Downloads,
     fetch::{Backoff, Fetch, FetchPort, LIMITS},
@@ -26,7 +25,7 @@ use steadfast_core::{At, Event, Offer, Port};
 use super::rauc_host::{
     RaucHost,
     bundles::{Recipe, image},
-    steps::{inspected, install, text},
+    steps::{install, text},
 };
 
 /// After so many bytes each connection breaks.
@@ -109,16 +108,4 @@ async fn a_bundle_that_came_over_a_link_that_breaks_is_installed_from_the_disk()
     assert_eq!(info.expect("its signature holds").version.as_deref(), Some("1.2.3"));
     install(&host.installer, text(&place)).await.1.expect("RAUC takes it");
     assert_eq!(host.read("slots/B")[..recipe.image.len()], recipe.image);
-}
-
-#[tokio::test]
-async fn a_bundle_that_others_may_write_is_not_taken() {
-    let host = RaucHost::start().await;
-    let body = std::fs::read(host.bundle("good", &Recipe::default())).expect("an own file");
-    let (url, _sent) = breaking(body);
-    let source = url.as_str().try_into().expect("a short URL");
-    let place = downloaded(&host.path("node"), Offer { source, at: At::Now, content: None }).await;
-    // What the agent sees to, for RAUC's sake.
-    std::fs::set_permissions(&place, std::fs::Permissions::from_mode(0o666)).expect("an own file");
-    assert_eq!(inspected(&host, text(&place)).await, FailureKind::Unsafe);
 }
