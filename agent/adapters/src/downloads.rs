@@ -6,10 +6,10 @@
 //! ```
 //!
 //! Always true: there is at most one bundle, that of the offer under way or of the one that the network cut off
-//! last; what is called `.raucb` is whole and
-//! has the offer's digest, where the offer names one; a record never claims more than what was synced before
-//! it; a reserve of the file system is left for the rest of the node, the ledger first; only root can read or write here, and nobody
-//! holds a whole one open: RAUC takes no bundle that somebody may still write.
+//! last; what is called `.raucb` is whole and has the offer's digest, where the offer names one; a record never
+//! claims more than what was synced before it; a reserve of the file system is left for the rest of the node, the
+//! ledger first; only root can read or write here, and nobody holds a whole one open: RAUC takes no bundle that
+//! somebody may still write.
 //!
 //! The key is the digest of the content where the offer names it, so that another URL for the same bytes
 //! finds them again; else that of the URL.

@@ -26,7 +26,7 @@ async fn what_a_power_cut_may_cost_is_synced_as_it_comes() {
         most = most.max(writer.length() - synced(&writer));
     }
     // What came since, and a block in memory.
-    assert!(most >= STRIDE / 2 && most <= STRIDE + (64 << 10), "{most}");
+    assert!((STRIDE / 2..=STRIDE + (64 << 10)).contains(&most), "{most}");
 }
 
 #[tokio::test(start_paused = true)]
