@@ -275,7 +275,8 @@ async fn the_gate_holds_as_many_seconds_as_the_settings_say() {
         (config.gate.soak_s, config.gate.deadline_s) = (5, 60);
         let (heard, mut events) = unbounded_channel();
         let downloads = Downloads::new(&config.paths.data, [0; 16]);
-        let (_reporter, router) = wire(&config, &board(&folder), &downloads, heard).expect("no check is wrong");
+        let (_reporter, router) =
+            wire(&config, &board(&folder), &downloads, heard).expect("no check is wrong");
         let start = tokio::time::Instant::now();
         router.route(Action::Judge);
         assert_eq!(events.recv().await, Some(Event::Judged(Verdict::Healthy)));
