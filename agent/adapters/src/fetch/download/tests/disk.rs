@@ -72,15 +72,21 @@ async fn a_disk_that_fills_up_in_the_middle_is_the_space_and_the_reserve_is_kept
     let server = Server::of(bundle(12 << 20)).await;
     let offer = offer(&server.url());
     let other = data.path().join("other");
-    // Somebody else takes the room once the download has begun.
-    server.offered().watched = Box::new(move |answered| {
-        let taken = if answered == 1 { 22 << 20 } else { 0 };
-        if taken > 0 {
-            std::fs::write(&other, vec![1; taken]).expect("there is room for it");
-        }
-    });
-    let reserve = 6 << 20;
-    let failure = fetched_to(data.path(), reserve, &offer).await.expect_err("there is no room");
+    let node = Node::new();
+    let downloads = Downloads::new(data.path(), BOOT).leaving(6 << 20);
+    let mut port = node.port(BOOT).downloading(downloads, node.progress.clone());
+    let mut told = node.told.clone();
+    // Somebody else takes the room in the middle of the one connection.
+    let taken = async {
+        told.wait_for(|told| told.as_ref().is_some_and(|(_, step)| step == "1 of 12 MiB"))
+            .await
+            .expect("the port lives");
+        std::fs::write(&other, vec![1; 22 << 20]).expect("there is room for it");
+    };
+    let fetch = Fetch { offer: offer.clone(), attempt: 1 };
+    let (event, ()) = tokio::join!(port.perform(fetch), taken);
+    let Event::Fetched(Err(failure)) = event else { panic!("{event:?}") };
+    assert_eq!(server.sent().len(), 2, "the look, and the one connection");
     assert_eq!(failure.cause, Cause::Space, "{failure}");
     assert!(failure.evidence.ends_with(" are the node's own"), "{failure}");
     // It is looked at after every 4 MiB.
