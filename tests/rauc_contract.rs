@@ -2,12 +2,13 @@
 //!
 //! Here: what RAUC answers. `rauc_endings`: how installations end. `rauc_refusals`: what bundles are refused for. The
 //! others go through the agent's own port, on a node's own system.conf: `rauc_keyring`, whom it trusts; `rauc_network`,
-//! `rauc_disks`, `rauc_status_file` and `rauc_restarts`, what fails around it.
+//! `rauc_disks`, `rauc_status_file` and `rauc_restarts`, what fails around it; `rauc_download`, what it downloaded.
 //!
 //! The bundles are of the plain format where they are installed, because installing a verity bundle needs
 //! device-mapper in the kernel; the lab installs those.
 
 mod rauc_disks;
+mod rauc_download;
 mod rauc_endings;
 mod rauc_host;
 mod rauc_keyring;

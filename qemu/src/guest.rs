@@ -189,6 +189,12 @@ impl Guest {
         self.machine.qmp.save(name)
     }
 
+    /// The power goes: what the node had only in memory is lost.
+    pub(crate) fn cut_power(&mut self) -> Result<()> {
+        self.timeline.note(Actor::Machine, "the power goes");
+        self.machine.kill()
+    }
+
     /// Ends QEMU in an orderly way, so that its disk image is complete.
     pub(crate) fn quit(mut self) -> Result<()> {
         self.machine.quit()

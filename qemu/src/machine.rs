@@ -151,6 +151,12 @@ impl Machine {
         self.await_end()
     }
 
+    /// Ends QEMU at once.
+    pub(crate) fn kill(&mut self) -> Result<()> {
+        self.process.child.kill().context("QEMU cannot be killed")?;
+        self.await_end()
+    }
+
     /// Waits for the end of a QEMU whose console has closed.
     pub(crate) fn await_end(&mut self) -> Result<()> {
         self.process.child.wait().context("QEMU did not end")?;

@@ -75,6 +75,8 @@ pub(crate) const FIRST: Variant =
 pub(crate) const OLDER: Variant = Variant::bundle("older", "0.9.0");
 /// Nothing wrong with it.
 pub(crate) const GOOD: Variant = Variant::bundle("good", "1.1.0");
+/// Nothing wrong with it, and it downloads before it installs.
+pub(crate) const DOWNLOADS: Variant = Variant::bundle("downloads", "1.0.1");
 /// A required check fails.
 pub(crate) const UNHEALTHY: Variant = Variant::bundle("unhealthy", "1.2.0");
 /// The agent stops turning, and systemd does not look.
@@ -112,6 +114,7 @@ mod tests {
             FIRST,
             OLDER,
             GOOD,
+            DOWNLOADS,
             UNHEALTHY,
             HUNG,
             KERNEL_PANIC,
@@ -131,6 +134,7 @@ mod tests {
     #[test]
     fn each_folder_of_files_belongs_to_a_release() {
         let with_files = [
+            DOWNLOADS,
             UNHEALTHY,
             HUNG,
             KERNEL_PANIC,

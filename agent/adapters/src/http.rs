@@ -1,31 +1,26 @@
-//! The smallest HTTP/1.1 client that the node needs: one GET, its status, and the first bytes.
+//! The smallest HTTP/1.1 client that the node needs: one GET, its head, and its body chunk by chunk.
 //!
 //! ```text
-//! name, TCP, TLS ──limits.connect──▶ GET ──limits.answer──▶ status, Location, first bytes
+//! name, TCP, TLS ──limits.connect──▶ GET ──limits.answer──▶ head ──limits.answer──▶ chunk ──▶ chunk …
 //! ```
 //!
-//! Always true: every request ends within its limits; the connection is closed after it; no
+//! Always true: every wait ends within its limit; the connection is closed after its request; no
 //! redirect is followed here; no byte of a body is kept beyond those asked for; TLS is done by ring.
 
+mod exchange;
 #[cfg(test)]
 pub(crate) mod loopback;
 #[cfg(test)]
 mod tests;
 mod url;
 
+pub use exchange::{ContentRange, Head, Opened};
 pub use url::{Url, UrlError};
 
-use http_body_util::{BodyExt, Empty};
-use hyper::body::{Bytes, Incoming};
-use hyper::client::conn::http1;
-use hyper::{Request, Response, header};
-use hyper_util::rt::TokioIo;
 use rustls::pki_types::pem::{Error as PemError, PemObject};
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{CertificateError, ClientConfig, RootCertStore};
-use std::convert::Infallible;
 use std::error::Error;
-use std::future::pending;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -39,26 +34,39 @@ use tokio_rustls::TlsConnector;
 /// Where Debian keeps the certificates of the authorities that it trusts, in PEM.
 pub const ROOTS: &str = "/etc/ssl/certs/ca-certificates.crt";
 
-/// The most that an answer's head may take, in bytes.
-const HEAD: usize = 16 * 1024;
-
 /// How long a server may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// To resolve the name, to connect and to agree on TLS.
     pub connect: Duration,
-    /// From the request to the last byte that was asked for.
+    /// From the request to the head of the answer, and from each chunk of the body to the next; of
+    /// [`Client::get`] also all of it.
     pub answer: Duration,
 }
 
 /// Which part of a resource is asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Part {
-    /// All of it, for the status alone: nothing of the body is read.
+    /// All of it.
     Whole,
     /// This many bytes from its start, by a range request (RFC 9110, 14.2).
     First(usize),
+    /// All from this byte on, or all of it when it is no longer the content of this validator
+    /// (`If-Range`, RFC 9110, 13.1.5).
+    From {
+        /// The first byte that is wanted, counted from zero.
+        first: u64,
+        /// [`Head::validator`] of the bytes before it, where there is one.
+        unchanged: Option<String>,
+    },
 }
+
+/// What carries a request: TCP, or TLS on it.
+pub trait Transport: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Transport for T {}
+
+/// A connection that is there.
+pub type Connection = Box<dyn Transport>;
 
 /// What a server answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -115,6 +123,14 @@ pub enum HttpError {
         /// [`Limits::answer`].
         limit: Duration,
     },
+    /// The server stopped in the middle of the body.
+    #[error("{host} sent nothing for {limit:?}")]
+    Silent {
+        /// The server's name and port.
+        host: String,
+        /// [`Limits::answer`].
+        limit: Duration,
+    },
     /// The connection ended before the answer was whole, or what came is not HTTP.
     #[error("{host} broke off")]
     Broken {
@@ -147,23 +163,24 @@ impl Client {
         Client(Arc::new(Shared { roots, tls: OnceCell::new() }))
     }
 
-    /// Asks once.
+    /// Asks once, for the status and, of [`Part::First`], the bytes.
     pub async fn get(&self, url: &Url, part: Part, limits: Limits) -> Result<Answer, HttpError> {
-        let host = || url.authority().to_owned();
-        let late = |_| HttpError::ConnectTimeout { host: host(), limit: limits.connect };
-        let asked = match url.is_tls() {
-            false => {
-                let stream = timeout(limits.connect, connect(url)).await.map_err(late)??;
-                timeout(limits.answer, exchange(stream, url, part)).await
-            }
-            true => {
-                let stream = timeout(limits.connect, self.secure(url)).await.map_err(late)??;
-                timeout(limits.answer, exchange(stream, url, part)).await
-            }
-        };
-        let answer =
-            asked.map_err(|_| HttpError::Stalled { host: host(), limit: limits.answer })?;
-        answer.map_err(|source| HttpError::Broken { host: host(), source })
+        ask(self.connect(url, limits).await?, url, part, limits).await
+    }
+
+    /// Asks once, and leaves the body to be read.
+    pub async fn open(&self, url: &Url, part: &Part, limits: Limits) -> Result<Opened, HttpError> {
+        let connection = self.connect(url, limits).await?;
+        Opened::ask(connection, url, part, limits).await
+    }
+
+    async fn connect(&self, url: &Url, limits: Limits) -> Result<Connection, HttpError> {
+        let limit = limits.connect;
+        let late = |_| HttpError::ConnectTimeout { host: url.authority().to_owned(), limit };
+        Ok(match url.is_tls() {
+            false => Box::new(timeout(limit, connect(url)).await.map_err(late)??),
+            true => Box::new(timeout(limit, self.secure(url)).await.map_err(late)??),
+        })
     }
 
     async fn secure(
@@ -213,54 +230,25 @@ async fn connect(url: &Url) -> Result<TcpStream, HttpError> {
         .map_err(|source| HttpError::Unreachable { host: url.authority().to_owned(), source })
 }
 
-fn request(url: &Url, part: Part) -> Request<Empty<Bytes>> {
-    let mut request = Request::get(url.target())
-        .header(header::HOST, url.authority())
-        .header(header::USER_AGENT, concat!("steadfast/", env!("CARGO_PKG_VERSION")))
-        .header(header::CONNECTION, "close");
-    if let Part::First(count) = part {
-        request = request.header(header::RANGE, format!("bytes=0-{}", count.saturating_sub(1)));
-    }
-    request.body(Empty::new()).expect("a parsed URL holds only what a request may hold")
-}
-
-/// One request on one connection that is there already; whoever stops waiting closes it.
-pub async fn exchange<S>(stream: S, url: &Url, part: Part) -> Result<Answer, hyper::Error>
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-{
-    let mut builder = http1::Builder::new();
-    let (mut sender, connection) =
-        builder.max_buf_size(HEAD).handshake(TokioIo::new(stream)).await?;
-    // The connection's own error reaches the request; its end is not the end of what it read.
-    let driven = async {
-        let _ = connection.await;
-        pending::<Infallible>().await
+/// Asks once on a connection that is there, for the status and, of [`Part::First`], the bytes.
+pub async fn ask(
+    connection: Connection,
+    url: &Url,
+    part: Part,
+    limits: Limits,
+) -> Result<Answer, HttpError> {
+    let asked = async {
+        let mut opened = Opened::ask(connection, url, &part, limits).await?;
+        let Head { status, location, .. } = opened.head.clone();
+        let first = match part {
+            Part::First(count) if status == 206 => opened.first(count).await?,
+            _ => Vec::new(),
+        };
+        Ok(Answer { status, location, first })
     };
-    let asked = async { read(sender.send_request(request(url, part)).await?, part).await };
-    tokio::select! {
-        answer = asked => answer,
-        never = driven => match never {},
-    }
-}
-
-async fn read(response: Response<Incoming>, part: Part) -> Result<Answer, hyper::Error> {
-    let status = response.status().as_u16();
-    let location = response.headers().get(header::LOCATION);
-    let location = location.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
-    let wanted = match part {
-        Part::First(count) if status == 206 => count,
-        _ => 0,
-    };
-    let mut body = response.into_body();
-    let mut first = Vec::new();
-    while first.len() < wanted {
-        let Some(frame) = body.frame().await else { break };
-        if let Ok(data) = frame?.into_data() {
-            first.extend(data.iter().take(wanted - first.len()));
-        }
-    }
-    Ok(Answer { status, location, first })
+    let limit = limits.answer;
+    let late = |_| HttpError::Stalled { host: url.authority().to_owned(), limit };
+    timeout(limit, asked).await.map_err(late)?
 }
 
 /// Why TLS failed. Certificates are judged by this node's clock, so a wrong clock has to show.

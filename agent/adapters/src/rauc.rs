@@ -1,6 +1,7 @@
 //! RAUC as a port: verify a bundle, install it, and type what went wrong.
 
 use crate::bus::{ask_systemd, system_bus};
+use crate::downloads::Downloads;
 use rauc_bindings::{
     Access, BundleInfo, Error, FailureKind, InspectArgs, InstallArgs, Installer, Limits,
 };
@@ -32,7 +33,7 @@ pub enum RaucAction {
     },
 }
 
-/// How far an install is: percent, and what RAUC is doing.
+/// How far an install or a download is: percent, and what is being done.
 pub type Progress = Option<(u8, String)>;
 
 /// RAUC on the system bus. Each order has a connection of its own, so that a bus that was restarted
@@ -42,6 +43,7 @@ pub struct Rauc {
     limits: Limits,
     tls_ca: Option<PathBuf>,
     progress: watch::Sender<Progress>,
+    downloads: Option<Downloads>,
 }
 
 impl Rauc {
@@ -52,7 +54,19 @@ impl Rauc {
         tls_ca: Option<PathBuf>,
         progress: watch::Sender<Progress>,
     ) -> Rauc {
-        Rauc { limits: Limits { stall, inspect: INSPECT, ..Limits::default() }, tls_ca, progress }
+        let limits = Limits { stall, inspect: INSPECT, ..Limits::default() };
+        Rauc { limits, tls_ca, progress, downloads: None }
+    }
+
+    /// The same, reading from here what a server offers: the node downloads first.
+    pub fn reading(self, downloads: Downloads) -> Rauc {
+        Rauc { downloads: Some(downloads), ..self }
+    }
+
+    /// Where RAUC finds what was offered: a URL that it streams, or a file.
+    fn source(&self, offer: &Offer) -> String {
+        let place = self.downloads.as_ref().and_then(|downloads| downloads.place(offer));
+        place.map_or_else(|| offer.source.to_string(), |place| place.display().to_string())
     }
 
     async fn installer(&self) -> Result<Installer, Error> {
@@ -68,7 +82,7 @@ impl Rauc {
     async fn verify(&self, offer: &Offer) -> Result<Inspected, Failure> {
         let inspect = async {
             let args = InspectArgs { access: self.access() };
-            self.installer().await?.inspect(&offer.source, args).await
+            self.installer().await?.inspect(&self.source(offer), args).await
         };
         match inspect.await {
             Ok(info) => inspected(info),
@@ -86,7 +100,7 @@ impl Rauc {
         if let Err(error) = ask_systemd("RestartUnit", &("rauc.service", "replace")).await {
             tracing::error!(%error, "RAUC could not be started anew");
         }
-        let remote = offer.source.contains("://");
+        let remote = self.source(offer).contains("://");
         let cause = if remote { Cause::Network } else { Cause::Installer };
         Failure::new(cause, format_args!("{}", crate::chain(error)))
     }
@@ -108,7 +122,7 @@ impl Rauc {
 
     async fn write(&self, installer: &Installer, offer: &Offer) -> Result<(), Error> {
         let args = InstallArgs { access: self.access(), ..InstallArgs::default() };
-        let mut installation = installer.install(&offer.source, args).await?;
+        let mut installation = installer.install(&self.source(offer), args).await?;
         while let Some(progress) = installation.next().await? {
             self.progress.send_replace(Some((progress.percent, progress.message)));
         }
@@ -202,6 +216,22 @@ mod tests {
         let error = Error::Bundle(BundleFailure::read("http://10.0.2.2/x.raucb", text.clone()));
         let failure = failure(&error);
         assert_eq!((failure.cause, failure.evidence.as_str()), (Cause::Network, text.as_str()));
+    }
+
+    #[test]
+    fn what_was_downloaded_is_read_from_the_disk_and_what_is_a_file_where_it_lies() {
+        let offer = |source: &str| Offer {
+            source: source.try_into().expect("short"),
+            at: steadfast_core::At::Now,
+            content: None,
+        };
+        let rauc = Rauc::new(INSPECT, None, watch::channel(None).0);
+        assert_eq!(rauc.source(&offer("http://a/x.raucb")), "http://a/x.raucb");
+        let downloads = Downloads::new(std::path::Path::new("/data"), [0; 16]);
+        let rauc = rauc.reading(downloads.clone());
+        let place = downloads.place(&offer("http://a/x.raucb")).expect("a URL");
+        assert_eq!(rauc.source(&offer("http://a/x.raucb")), place.display().to_string());
+        assert_eq!(rauc.source(&offer("/usb/x.raucb")), "/usb/x.raucb");
     }
 
     fn bundle(images: &[(&str, Option<u64>)]) -> BundleInfo {

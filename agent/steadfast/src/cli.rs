@@ -4,7 +4,7 @@ use crate::{agent, boot_state, keep_journal, protocol, tool};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use steadfast_core::At;
+use steadfast_core::{At, Digest};
 
 /// Keeps this node on a system that works.
 ///
@@ -65,12 +65,20 @@ pub struct UpdateArgs {
     /// When the node may restart into it
     #[arg(long, value_name = "WHEN", default_value = "now")]
     pub at: When,
+    /// The bundle's own SHA-256: what is downloaded or lies in a file is held against it, and another URL
+    /// with it goes on with the same download
+    #[arg(long, value_name = "HEX", value_parser = sha256)]
+    pub sha256: Option<Digest>,
     /// Show each change until the update ends or the node restarts
     #[arg(long)]
     pub watch: bool,
     /// Print JSON, one object a line
     #[arg(long)]
     pub json: bool,
+}
+
+fn sha256(text: &str) -> Result<Digest, &'static str> {
+    Digest::from_hex(text).ok_or("a SHA-256 has 64 hexadecimal digits")
 }
 
 /// When the node may restart.
@@ -177,6 +185,7 @@ mod tests {
             "steadfast upgrade",
             "steadfast update",
             "steadfast update a --at never",
+            "steadfast update a --sha256 12ab",
             "steadfast status now",
             "steadfast boot-state",
             "steadfast history --all",
@@ -195,6 +204,13 @@ mod tests {
             let Ok(Command::Update(args)) = command(words) else { panic!("{words}") };
             assert_eq!((args.source.as_str(), args.at), ("a.raucb", when));
         }
+    }
+
+    #[test]
+    fn the_digest_of_a_bundle_is_read_as_sha256sum_writes_it() {
+        let words = format!("steadfast update a.raucb --sha256 {}", "0f".repeat(32));
+        let Ok(Command::Update(args)) = command(&words) else { panic!("{words}") };
+        assert_eq!(args.sha256, Some(Digest([15; 32])));
     }
 
     #[test]

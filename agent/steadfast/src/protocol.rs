@@ -12,7 +12,7 @@ mod frame;
 pub use frame::{FrameError, HEAD, decode, encode, length, read_frame, write_frame};
 
 use serde::{Deserialize, Serialize};
-use steadfast_core::At;
+use steadfast_core::{At, Digest};
 
 /// Where the daemon listens.
 pub const SOCKET: &str = "/run/steadfast/control.sock";
@@ -35,6 +35,8 @@ pub enum Request {
         source: String,
         /// When it may be activated.
         at: At,
+        /// The SHA-256 of the bundle's bytes, where whoever asks knows it.
+        content: Option<Digest>,
     },
     /// Keep the running system: as for an update. Root only.
     Confirm,
@@ -116,18 +118,18 @@ pub struct UpdateStatus {
     pub state: String,
     /// The version under way, once it is known.
     pub release: Option<String>,
-    /// How far an install is.
+    /// How far an install or a download is.
     pub progress: Option<Progress>,
     /// How the last update ended.
     pub last: Option<EndingStatus>,
 }
 
-/// How far an install is.
+/// How far an install or a download is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Progress {
-    /// 0 to 100, as RAUC counts.
+    /// 0 to 100, of an install as RAUC counts.
     pub percent: u8,
-    /// What RAUC is doing.
+    /// What RAUC is doing, or how much is here.
     pub step: String,
 }
 

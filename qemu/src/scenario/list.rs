@@ -1,6 +1,8 @@
 //! The list of scenarios.
 
-use super::{Group, Scenario, Trial, bad_input, boot_environment, faults, refusal, story};
+use super::{
+    Group, Scenario, Trial, bad_input, boot_environment, download, faults, refusal, story,
+};
 use crate::lab::Begin;
 use crate::variant;
 
@@ -98,6 +100,15 @@ pub(crate) const ALL: &[Scenario] = &[
             "bad-input",
             "Nothing that is no good release is taken, whatever is wrong with it, and each has its cause.",
             bad_input::run,
+        )
+    },
+    Scenario {
+        releases: &[variant::DOWNLOADS, variant::GOOD],
+        budget_s: 480,
+        ..scenario(
+            download::NAME,
+            "A download whose server stops and whose node loses its power goes on where it stopped.",
+            download::run,
         )
     },
     Scenario {

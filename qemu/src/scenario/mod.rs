@@ -9,6 +9,7 @@
 
 mod bad_input;
 mod boot_environment;
+mod download;
 mod evidence;
 mod faults;
 mod list;

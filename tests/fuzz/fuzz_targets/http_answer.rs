@@ -4,13 +4,17 @@
 
 use libfuzzer_sys::fuzz_target;
 use std::sync::LazyLock;
-use steadfast_adapters::http::{Answer, Part, Url, exchange};
+use std::time::Duration;
+use steadfast_adapters::http::{Answer, Limits, Part, Url, ask};
 use steadfast_fuzz::{limited, parts};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::runtime::{Builder, Runtime};
 
 /// The most that an answer's head may take (`http::HEAD`).
 const HEAD: usize = 16 * 1024;
+
+const LIMITS: Limits =
+    Limits { connect: Duration::from_secs(20), answer: Duration::from_secs(20) };
 
 fuzz_target!(|data: &[u8]| limited(data, judge));
 
@@ -29,7 +33,7 @@ fn judge(data: &[u8]) {
         0 => Part::Whole,
         count => Part::First(usize::from(*count)),
     };
-    let Some(answer) = RUNTIME.block_on(asked(&url, part, answer)) else { return };
+    let Some(answer) = RUNTIME.block_on(asked(&url, part.clone(), answer)) else { return };
     let wanted = if answer.status == 206 { usize::from(*count) } else { 0 };
     assert!((100..1000).contains(&answer.status) && answer.first.len() <= wanted);
     if let Some(location) = &answer.location {
@@ -58,7 +62,7 @@ async fn asked(url: &Url, part: Part, says: &[u8]) -> Option<Answer> {
         let _ = hears.read_to_end(&mut request).await;
         request
     };
-    let (request, answer) = tokio::join!(serve, exchange(node, url, part));
+    let (request, answer) = tokio::join!(serve, ask(Box::new(node), url, part, LIMITS));
     let request = String::from_utf8(request).expect("a request is text");
     if let Some(head) = request.split("\r\n").next().filter(|_| !request.is_empty()) {
         assert_eq!(head, format!("GET {} HTTP/1.1", url.target()));

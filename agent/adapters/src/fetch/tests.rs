@@ -54,6 +54,22 @@ async fn a_file_that_begins_as_a_bundle_is_fetched() {
 }
 
 #[tokio::test]
+async fn a_file_is_held_against_the_digest_that_was_offered_and_is_not_copied() {
+    let folder = Folder::new();
+    let path = folder.file("x.raucb", b"hsqs and more");
+    let downloads = Downloads::new(folder.0.path(), [0; 16]);
+    let mut port = port(PATIENT).downloading(downloads, watch::channel(None).0);
+    for (bytes, found) in [(&b"hsqs and more"[..], None), (b"hsqs", Some(Cause::Damaged))] {
+        let content = Some(crate::ledger_file::sha256(bytes));
+        let Fetch { offer, attempt } = fetch(&path, 1);
+        let event = port.perform(Fetch { offer: Offer { content, ..offer }, attempt }).await;
+        let Event::Fetched(fetched) = event else { panic!("{event:?}") };
+        assert_eq!(fetched.err().map(|failure| failure.cause), found);
+    }
+    assert_eq!(std::fs::read_dir(folder.0.path()).expect("a folder").count(), 1);
+}
+
+#[tokio::test]
 async fn a_path_without_a_file_to_read_is_no_source() {
     let folder = Folder::new();
     let fifo = folder.path("fifo");

@@ -22,6 +22,10 @@ pub(crate) const PATIENT: Limits =
 pub(crate) enum Reply {
     /// These bytes, then the end of the connection.
     Bytes(String),
+    /// The same of a body that is no text.
+    Raw(Vec<u8>),
+    /// These bytes, and the connection stays open.
+    Stalls(Vec<u8>),
     /// Nothing, and the connection stays open.
     Silence,
 }
@@ -88,10 +92,12 @@ impl Loopback {
                 seen.lock().expect("no test panics while it reads").push(request.clone());
                 match reply(&request) {
                     Reply::Silence => silent.push(stream),
-                    Reply::Bytes(bytes) => {
-                        // The client may go as soon as it has seen enough.
-                        let _ = stream.write_all(bytes.as_bytes()).await;
-                        let _ = stream.shutdown().await;
+                    Reply::Bytes(text) => send(&mut stream, text.as_bytes()).await,
+                    Reply::Raw(bytes) => send(&mut stream, &bytes).await,
+                    Reply::Stalls(bytes) => {
+                        let _ = stream.write_all(&bytes).await;
+                        let _ = stream.flush().await;
+                        silent.push(stream);
                     }
                 }
             }
@@ -128,6 +134,12 @@ pub(crate) async fn nobody() -> SocketAddr {
 
 trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
+
+/// The client may go as soon as it has seen enough.
+async fn send(stream: &mut Box<dyn Stream>, bytes: &[u8]) {
+    let _ = stream.write_all(bytes).await;
+    let _ = stream.shutdown().await;
+}
 
 async fn head(stream: &mut Box<dyn Stream>) -> String {
     let mut head = Vec::new();

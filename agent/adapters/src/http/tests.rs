@@ -1,3 +1,4 @@
+use super::exchange::HEAD;
 use super::loopback::{Loopback, PATIENT, Reply, fixture, nobody};
 use super::*;
 

@@ -19,6 +19,8 @@ pub struct Config {
     /// When the node may restart.
     pub window: WindowConfig,
     /// How bundles are fetched.
+    pub fetch: Fetch,
+    /// How servers of bundles are trusted.
     pub streaming: Streaming,
     /// How often things are tried, and how long they may take.
     pub limits: Limits,
@@ -59,6 +61,25 @@ pub struct WindowConfig {
 }
 
 /// How bundles are fetched.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Fetch {
+    /// The way of what a server offers.
+    pub way: Way,
+}
+
+/// How what a server offers comes into the slot.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Way {
+    /// RAUC reads it from the server while it writes the slot; nothing is stored.
+    #[default]
+    Stream,
+    /// The node downloads it first, and goes on after each cut.
+    Download,
+}
+
+/// How servers of bundles are trusted.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Streaming {
@@ -259,7 +280,8 @@ mod tests {
 
     #[test]
     fn a_word_that_no_section_knows_is_refused_wherever_it_stands() {
-        for section in ["nodes", "node", "gate", "window", "streaming", "limits", "paths"] {
+        let sections = ["nodes", "node", "gate", "window", "fetch", "streaming", "limits", "paths"];
+        for section in sections {
             let text = error(&format!("[{section}]\nxyz = 1\n"));
             assert!(text.contains("unknown field"), "{section}: {text}");
         }
@@ -299,9 +321,19 @@ mod tests {
     }
 
     #[test]
+    fn a_way_that_is_none_is_refused_with_its_line() {
+        let text = error("[fetch]\nway = \"carry\"\n");
+        assert!(text.contains("line 2") && text.contains("`stream` or `download`"), "{text}");
+        let config = Config::parse("[fetch]\nway = \"download\"\n", Path::new("agent.toml"));
+        assert_eq!(config.expect("valid").fetch.way, Way::Download);
+    }
+
+    #[test]
     fn the_defaults_are_those_of_the_documents() {
         let table = include_str!("../../../../docs/operate/agent.md");
-        let Config { gate, limits, paths, .. } = Config::default();
+        let Config { gate, fetch, limits, paths, .. } = Config::default();
+        let way = format!("| `fetch.way` | `{}` |", format!("{:?}", fetch.way).to_lowercase());
+        assert!(table.contains(&way), "docs/operate/agent.md has no row {way}");
         let documented = |key: &str, value: u32| {
             let row = format!("| `{key}` | {value} |");
             assert!(table.contains(&row), "docs/operate/agent.md has no row {row}");

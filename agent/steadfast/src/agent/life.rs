@@ -1,7 +1,7 @@
 //! The loop: one event in, one decision, one entry saved, one order out.
 
 use super::board::{self, Board, Running};
-use super::config::Config;
+use super::config::{Config, Way};
 use super::control::{self, Ask};
 use super::evidence::{self, Witness};
 use super::report::Reporter;
@@ -11,6 +11,7 @@ use crate::protocol::{Request, Response};
 use std::io::Write;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use steadfast_adapters::checks::{Checks, ChecksPort};
+use steadfast_adapters::downloads::{Downloads, Needed};
 use steadfast_adapters::evidence::{Evidence, Start};
 use steadfast_adapters::fetch::{self, Backoff, FetchPort};
 use steadfast_adapters::http::Client;
@@ -22,8 +23,8 @@ use steadfast_adapters::watchdog::{LastReset, Watchdog};
 use steadfast_core::ledger::Stamp;
 use steadfast_core::window::{Clock, Window};
 use steadfast_core::{
-    Action, At, Boot, Cause, Event, Failure, Machine, Offer, OtherSlot, Policy, Refusal, Turn,
-    Update, gate, watchdog,
+    Action, At, Boot, Cause, Digest, Event, Failure, Machine, Offer, OtherSlot, Policy, Refusal,
+    Turn, Update, gate, watchdog,
 };
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -47,6 +48,7 @@ pub async fn live(paths: &Paths, config: Config, board: Board) -> Result<(), Age
     life.witness(&booted);
     life.turn(booted)?;
     life.clear_evidence();
+    life.clear_downloads();
     control::listen(&paths.socket, asks, changes)?;
     let mut tick = interval(watchdog::period(life.deadline));
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -61,6 +63,7 @@ pub async fn live(paths: &Paths, config: Config, board: Board) -> Result<(), Age
                     Recovered::OnDisk => {
                         life.keep_evidence();
                         life.clear_evidence();
+                        life.clear_downloads();
                     }
                     Recovered::DiskIsAhead => {
                         tracing::warn!("/data knows more than this agent, which starts anew");
@@ -101,6 +104,8 @@ struct Life {
     watchdog: Option<Watchdog>,
     router: Router,
     reporter: Reporter,
+    downloads: Downloads,
+    way: Way,
     changed: watch::Sender<u64>,
     /// A boot that failed and is not kept yet.
     failed: Option<Witness>,
@@ -117,7 +122,8 @@ impl Life {
         let opened = LedgerFile::open(&config.paths.data, &config.paths.run);
         let (ledger, last) = opened.map_err(AgentError::Ledger)?;
         let machine = Machine::new(last, policy(config, &board), sha256);
-        let (reporter, router) = wire(config, &board, heard)?;
+        let downloads = Downloads::new(&config.paths.data, board::this_boot()?);
+        let (reporter, router) = wire(config, &board, &downloads, heard)?;
         let (data, deadline) = (config.paths.data.clone(), board.deadline);
         let window = config.window();
         let image_unix_s = board::image_made()?;
@@ -132,6 +138,8 @@ impl Life {
             watchdog,
             router,
             reporter,
+            downloads,
+            way: config.fetch.way,
             changed,
             failed: None,
         };
@@ -153,6 +161,7 @@ impl Life {
         self.reporter.saw(self.machine.node());
         self.announce();
         self.tell_clients();
+        self.clear_downloads();
         if let Some(order) = order {
             self.give(order);
         }
@@ -202,6 +211,20 @@ impl Life {
     fn clear_evidence(&self) {
         if self.ledger.kept() == Kept::Data {
             self.evidence().clear();
+        }
+    }
+
+    /// What no update under way needs is removed once the entry that says so is on the disk: a cut before
+    /// it must find it again.
+    fn clear_downloads(&self) {
+        let needed = match self.way {
+            Way::Stream => Needed::Never,
+            Way::Download => Needed::by(self.machine.node()),
+        };
+        if self.ledger.kept() == Kept::Data
+            && let Err(error) = self.downloads.keep(needed)
+        {
+            tracing::warn!(%error, "a download that nobody needs could not be removed");
         }
     }
 
@@ -304,7 +327,7 @@ impl Life {
             }
             Request::History => self.reporter.history(&self.ledger),
             Request::HistoryOf { version } => self.reporter.history_of(&version, &self.ledger),
-            Request::Update { source, at } => self.update(&source, at)?,
+            Request::Update { source, at, content } => self.update(&source, at, content)?,
             Request::Confirm => self.admit(node.admits_confirm(), Event::Confirmed)?,
             // Out of a trial an operator may go in any case: what is condemned is not the fallback.
             Request::Rollback if matches!(node.update, Update::Probation { .. }) => {
@@ -320,13 +343,18 @@ impl Life {
         Ok(())
     }
 
-    fn update(&mut self, source: &str, at: At) -> Result<Response, AgentError> {
+    fn update(
+        &mut self,
+        source: &str,
+        at: At,
+        content: Option<Digest>,
+    ) -> Result<Response, AgentError> {
         let Ok(name) = source.try_into() else {
             let because = format!("the source is {} bytes long; 255 are allowed", source.len());
             return Ok(Response::Refused { because });
         };
         let admitted = self.machine.node().admits_update();
-        self.admit_on_disk(admitted, Event::Announced(Offer { source: name, at, content: None }))
+        self.admit_on_disk(admitted, Event::Announced(Offer { source: name, at, content }))
     }
 
     /// Admits what a restart would have to know about: only while the ledger is on the disk.
@@ -399,6 +427,7 @@ fn take_watchdog(board: &Board) -> Option<Watchdog> {
 fn wire(
     config: &Config,
     board: &Board,
+    downloads: &Downloads,
     heard: UnboundedSender<Event>,
 ) -> Result<(Reporter, Router), AgentError> {
     let (progress, progressed) = watch::channel(None);
@@ -412,10 +441,18 @@ fn wire(
     let backoff = Backoff::new(board::this_boot()?);
     let http = tls_ca.clone().map_or_else(Client::default, Client::new);
     let fetch = FetchPort::new(http.clone(), fetch::LIMITS, backoff);
+    let rauc = Rauc::new(stall, tls_ca, progress.clone());
+    let (fetch, rauc) = match config.fetch.way {
+        Way::Stream => (fetch, rauc),
+        Way::Download => {
+            let fetch = fetch.downloading(downloads.clone(), progress);
+            (fetch, rauc.reading(downloads.clone()))
+        }
+    };
     let router = Router {
         own: heard.clone(),
         fetch: serve(fetch, heard.clone()),
-        rauc: serve(Rauc::new(stall, tls_ca, progress), heard.clone()),
+        rauc: serve(rauc, heard.clone()),
         boot: serve(board.store.clone(), heard.clone()),
         checks: serve(ChecksPort::new(checks, rule, http, watched), heard.clone()),
         system: serve(System, heard),

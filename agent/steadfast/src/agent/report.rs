@@ -138,8 +138,8 @@ impl Reporter {
 
     fn update(&self, node: &Node) -> UpdateStatus {
         let progress = self.progress.borrow();
-        let installing = matches!(node.update, Update::Installing { .. });
-        let progress = progress.as_ref().filter(|_| installing);
+        let moves = matches!(node.update, Update::Fetching { .. } | Update::Installing { .. });
+        let progress = progress.as_ref().filter(|_| moves);
         let ordinary = matches!(&node.update,
             Update::Settling { trial } | Update::Committing { trial, .. }
                 if trial.why == Why::Restart);

@@ -95,7 +95,8 @@ mod tests {
     use steadfast_core::At;
 
     fn update() -> Request {
-        Request::Update { source: "/data/steadfast-1.2.0.raucb".into(), at: At::Window }
+        let source = "/data/steadfast-1.2.0.raucb".into();
+        Request::Update { source, at: At::Window, content: None }
     }
 
     #[test]

@@ -25,7 +25,7 @@ pub(super) fn run(
 ) -> Result<(), ToolError> {
     let source = source(&args.source)?;
     let name = name(&source).to_owned();
-    let request = Request::Update { source, at: args.at.into() };
+    let request = Request::Update { source, at: args.at.into(), content: args.sha256 };
     if let Err(error) = client::order(socket, &request) {
         if args.json
             && let ClientError::Refused(because) = &error

@@ -1,3 +1,5 @@
+mod downloads;
+
 use super::*;
 use crate::agent::config::Folders;
 use std::path::Path;
@@ -97,7 +99,7 @@ fn answer(life: &mut Life, request: Request) -> Response {
 }
 
 fn update(source: &str) -> Request {
-    Request::Update { source: source.to_owned(), at: At::Now }
+    Request::Update { source: source.to_owned(), at: At::Now, content: None }
 }
 
 /// A node that settled on its first system.
@@ -345,7 +347,9 @@ async fn the_gate_holds_as_many_seconds_as_the_settings_say() {
         let mut config = config(&folder);
         (config.gate.soak_s, config.gate.deadline_s) = (5, 60);
         let (heard, mut events) = unbounded_channel();
-        let (_reporter, router) = wire(&config, &board(&folder), heard).expect("no check is wrong");
+        let downloads = Downloads::new(&config.paths.data, [0; 16]);
+        let (_reporter, router) =
+            wire(&config, &board(&folder), &downloads, heard).expect("no check is wrong");
         let start = tokio::time::Instant::now();
         router.route(Action::Judge);
         assert_eq!(events.recv().await, Some(Event::Judged(Verdict::Healthy)));

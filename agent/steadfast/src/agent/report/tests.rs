@@ -137,11 +137,15 @@ fn a_chain_that_does_not_hold_is_called_broken() {
 }
 
 #[test]
-fn progress_is_told_only_while_it_installs_and_a_release_only_when_one_is_under_way() {
+fn progress_is_told_only_where_there_is_some_and_a_release_only_when_one_is_under_way() {
     let folder = tempfile::tempdir().expect("a folder");
     let reporter = reporter(folder.path(), Some((42, "Copying".into())));
     let update = |update| reporter.update(&Node { update, ..settled() });
     assert_eq!(update(Update::Idle).progress, None);
+    let source = "http://a/x.raucb".try_into().expect("short");
+    let offer = steadfast_core::Offer { source, at: steadfast_core::At::Now, content: None };
+    let fetching = update(Update::Fetching { offer, attempt: 1, begun: None });
+    assert_eq!(fetching.progress.map(|progress| progress.percent), Some(42));
     let ready = update(Update::Ready { trial: trial(Why::Update) });
     assert_eq!((ready.release.as_deref(), ready.progress), (Some("2.0"), None));
     assert_eq!(update(Update::Settling { trial: trial(Why::Restart) }).release, None);
