@@ -32,21 +32,15 @@ const TARGETS: [(&str, Option<u64>); 2] =
 const FUZZING: &str = "fuzzing";
 
 /// Scenarios that are tried, most telling first, as far as [`RUN_LIMIT`] allows.
-const SCENARIOS: [&str; 20] = [
+const SCENARIOS: [&str; 14] = [
     "good-update",
     "unhealthy",
     "no-boot",
     "hung",
     "unsigned",
     "bad-input",
-    "installer-faults",
-    "data-faults",
-    "boot-store-faults",
     "boot-environment",
     "network-faults",
-    "verdict-faults",
-    "clock-faults",
-    "data-lost-on-trial",
     "kernel-panic",
     "agent-crash",
     "agent-crash-loop",

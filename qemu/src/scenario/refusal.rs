@@ -58,18 +58,6 @@ pub(super) fn refused(
     Ok(because)
 }
 
-/// Offers the bundle at `source`, whose install has to fail for `cause` before a byte of the slot is written.
-pub(super) fn unwritten(
-    stage: &mut Stage,
-    standing: &mut Standing,
-    source: &str,
-    cause: &str,
-) -> Result<String> {
-    let because = ended(stage, standing, source, &format!("failed: {cause}"))?;
-    untouched(stage, standing)?;
-    Ok(because)
-}
-
 /// The other slot and the boot environment have the bytes that they had.
 fn untouched(stage: &mut Stage, standing: &Standing) -> Result<()> {
     let bytes = story::slot_content(stage, &standing.before.target)?;

@@ -1,7 +1,6 @@
 //! The boot environment, while the agent wants to write it.
 //!
 //! ```text
-//! read-only before the install ─► failed: write, not a byte of the slot
 //! read-only before the activation ─► failed: write
 //! one copy broken ─► the other counts, and a whole pair is written    both broken ─► the same, from the defaults
 //! read-only at the commit ─► given up, and once more writable returned: write, and may be tried again
@@ -19,7 +18,6 @@ use crate::variant::UNDECIDED;
 pub(in super::super) fn run(stage: &mut Stage) -> Result<()> {
     make_small(stage)?;
     let mut standing = Standing::of(stage)?;
-    read_only_before(stage, &mut standing)?;
     read_only_at_the_activation(stage, &mut standing)?;
     let before = story::before(stage)?;
     broken_copies(stage, &before.target)?;
@@ -34,16 +32,6 @@ fn device(stage: &Stage) -> String {
 fn block(stage: &mut Stage, how: &str) -> Result<()> {
     let device = device(stage);
     stage.guest.must(&format!("blockdev --{how} {device}"), SHORT).map(drop)
-}
-
-/// The slot cannot be marked bad, so nothing is written to it.
-fn read_only_before(stage: &mut Stage, standing: &mut Standing) -> Result<()> {
-    stage.about("read-only before the install");
-    block(stage, "setro")?;
-    let source = small(stage);
-    let because = refusal::unwritten(stage, standing, &source, "write")?;
-    names(stage, "the reason", &because, "x");
-    block(stage, "setrw")
 }
 
 /// It is installed, and cannot be made the next to boot.
@@ -91,8 +79,7 @@ fn broken_copies(stage: &mut Stage, target: &str) -> Result<()> {
 /// The new system is well and cannot be kept: it is given up, and nobody blames it.
 fn read_only_at_the_commit(stage: &mut Stage, before: &story::Before) -> Result<()> {
     stage.about("read-only at the commit");
-    let standing = stage.guest.status()?.system.standing;
-    stage.claim("standing before", standing, "probation");
+    super::in_probation(stage)?;
     let device = device(stage);
     stage.guest.order(&format!("blockdev --setro {device} && touch /run/flag"))?;
     stage.guest.await_shell_in(&before.slot, INSTALL)?;

@@ -45,7 +45,7 @@ pub(in super::super) fn run(stage: &mut Stage) -> Result<()> {
 fn installs(stage: &mut Stage, date: &str) -> Result<()> {
     stage.guest.must(&format!("date -s '{date}'"), SHORT)?;
     let source = small(stage);
-    stage.guest.must(&format!("steadfast update {source}"), SHORT)?;
+    stage.guest.must(&format!("steadfast update {source} --at window"), SHORT)?;
     let status = stage.guest.rest(super::INSTALL)?;
     stage.claim("state", &status.update.state, "ready");
     let unset = status.warnings.iter().any(|warning| warning.contains("the clock is not set"));

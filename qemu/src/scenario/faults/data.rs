@@ -188,8 +188,7 @@ pub(in super::super) fn lost_on_trial(stage: &mut Stage) -> Result<()> {
     let source = stage.url(&UNDECIDED);
     story::update(stage, &UNDECIDED, &source)?;
     stage.guest.await_boot(&before.target)?;
-    let standing = stage.guest.status()?.system.standing;
-    stage.claim("standing before", standing, "probation");
+    super::in_probation(stage)?;
     ruin(stage)?;
     stage.guest.await_boot(&before.target)?;
     let status = stage.guest.rest(INSTALL)?;

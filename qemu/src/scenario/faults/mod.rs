@@ -116,3 +116,12 @@ fn told(stage: &mut Stage) -> Result<String> {
     let last = stage.guest.status()?.update.last;
     Ok(last.and_then(|last| last.evidence).unwrap_or_default())
 }
+
+/// Waits until the agent of a boot answers, and claims that the system is being judged.
+fn in_probation(stage: &mut Stage) -> Result<()> {
+    // Joins the start that the boot has queued: the shell may be there before the agent.
+    stage.guest.must("systemctl start steadfast.service", SHORT)?;
+    let standing = stage.guest.status()?.system.standing;
+    stage.claim("standing", standing, "probation");
+    Ok(())
+}

@@ -29,8 +29,7 @@ pub(in super::super) fn asked_restarts(stage: &mut Stage) -> Result<()> {
     // `limits.restarts` is 3 where nobody sets it.
     let most = u32::from(stage.lab.profile.boot.attempts_trial).max(3);
     for _ in 0..=most {
-        let status = stage.guest.status()?;
-        stage.claim("standing", status.system.standing, "probation");
+        super::in_probation(stage)?;
         stage.guest.reboot()?;
         stage.guest.await_boot(&before.target)?;
     }
