@@ -27,7 +27,7 @@ struct Cli {
     /// Board to emulate: a file of hw-profiles/boards.
     #[arg(long, global = true, default_value = "qemu-arm64", value_parser = board)]
     board: String,
-    /// Agent's binary to put into the images, instead of one built from this tree.
+    /// Agent's binary to put into the images, or to run on this machine, instead of one built from this tree.
     #[arg(long, global = true, value_name = "FILE")]
     agent: Option<PathBuf>,
     #[command(subcommand)]

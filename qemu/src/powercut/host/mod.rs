@@ -84,10 +84,15 @@ struct Lane {
 
 impl Lane {
     fn prepare(subject: &Subject, folder: PathBuf) -> Result<Self> {
-        let lab = Arc::new(Lab::prepare(subject, &[], Show::Aside)?);
+        // The image gives the disk its table and its boot script; its own agent is none for this machine.
+        let image = Subject { agent: None, ..subject.clone() };
+        let lab = Arc::new(Lab::prepare(&image, &[], Show::Aside)?);
         let path = places::workspace().join(format!("hw-profiles/boards/{}.toml", subject.board));
         let profile = Profile::load(&path)?;
-        let agent = build_agent(&format!("{}-unknown-linux-musl", std::env::consts::ARCH))?;
+        let agent = match &subject.agent {
+            Some(agent) => agent.clone(),
+            None => build_agent(&format!("{}-unknown-linux-musl", std::env::consts::ARCH))?,
+        };
         let kept = places::lab().join("powercut/host");
         let parts = Parts { agent, tools: Tools::get(&subject.board)?, bundles: kept.join("bundles"), profile };
         Ok(Self { lab, parts, folder, kept })

@@ -157,9 +157,10 @@ impl Node {
         done(self.tool().args(["update", bundle])).map(drop)
     }
 
+    /// The tool, in the node's root.
     fn tool(&self) -> Command {
-        let mut command = Command::new(self.root.join("usr/bin/steadfast"));
-        command.arg("--socket").arg(self.root.join("run/steadfast/control.sock"));
+        let mut command = Command::new("chroot");
+        command.arg(&self.root).arg("/usr/bin/steadfast");
         command
     }
 
