@@ -437,7 +437,8 @@ mod tests {
         assert_eq!(points("--qemu --point 31"), Some(Points::One(31)));
         assert_eq!(points("--host"), Some(Points::Usual));
         assert_eq!(points("--host --points 7"), Some(Points::Spread(7)));
-        for wrong in ["--all", "--qemu --all --point 1", "--qemu --points 2 --all", "--qemu --host"] {
+        for wrong in ["--all", "--qemu --all --point 1", "--qemu --points 2 --all", "--qemu --host"]
+        {
             assert_eq!(points(wrong), None, "{wrong}");
         }
     }

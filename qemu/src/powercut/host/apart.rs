@@ -25,7 +25,8 @@ const FOLDER: &str = "STEADFAST_LAB_APART";
 const PROGRAMS: [&str; 4] = ["qemu-storage-daemon", "losetup", "unshare", "dbus-daemon"];
 
 /// What the shell does as process 1: a shell waits for whoever is left behind, and passes an interrupt on.
-const FIRST: &str = "[ $$ = 1 ] || exit 3; mount -t tmpfs steadfast \"$1\" || exit 3; shift; \"$@\"; exit $?";
+const FIRST: &str =
+    "[ $$ = 1 ] || exit 3; mount -t tmpfs steadfast \"$1\" || exit 3; shift; \"$@\"; exit $?";
 
 /// Why this machine cannot run the lane, or nothing.
 pub(super) fn lacking() -> Option<String> {

@@ -28,8 +28,8 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
 
 use anyhow::{Context, Result, bail, ensure};
 use hw_profile::Profile;
@@ -94,7 +94,12 @@ impl Lane {
             None => build_agent(&format!("{}-unknown-linux-musl", std::env::consts::ARCH))?,
         };
         let kept = places::lab().join("powercut/host");
-        let parts = Parts { agent, tools: Tools::get(&subject.board)?, bundles: kept.join("bundles"), profile };
+        let parts = Parts {
+            agent,
+            tools: Tools::get(&subject.board)?,
+            bundles: kept.join("bundles"),
+            profile,
+        };
         Ok(Self { lab, parts, folder, kept })
     }
 
@@ -102,7 +107,8 @@ impl Lane {
     fn make_bundles(&self) -> Result<String> {
         let mut hasher = DefaultHasher::new();
         let Parts { agent, tools, .. } = &self.parts;
-        let [own, powercut] = ["host", "."].map(|name| places::workspace().join("qemu/src/powercut").join(name));
+        let [own, powercut] =
+            ["host", "."].map(|name| places::workspace().join("qemu/src/powercut").join(name));
         let mut inputs = BTreeSet::from([agent.clone(), tools.signer.keyring.clone()]);
         inputs.insert(tools.rauc_root.join("usr/bin/rauc"));
         inputs.insert(self.lab.folder(&variant::FIRST).join("inputs"));
@@ -130,7 +136,11 @@ impl Lane {
     fn judged(&self, wanted: Wanted) -> Result<bool> {
         let inputs = self.make_bundles()?;
         let image = self.lab.folder(&variant::FIRST).join("disk.img");
-        let loader = Mutex::new(Bootloader::new(Arc::clone(&self.lab), &image, self.folder.join("firmware"))?);
+        let loader = Mutex::new(Bootloader::new(
+            Arc::clone(&self.lab),
+            &image,
+            self.folder.join("firmware"),
+        )?);
         let teller = Teller {
             lab: &self.lab,
             parts: &self.parts,
@@ -168,7 +178,12 @@ struct Judge<'j> {
 }
 
 impl<'j> Judge<'j> {
-    fn trial(&self, story: &'j Story, recording: &'j Recording, points: &[usize]) -> Result<Trial<'j>> {
+    fn trial(
+        &self,
+        story: &'j Story,
+        recording: &'j Recording,
+        points: &[usize],
+    ) -> Result<Trial<'j>> {
         let releases = ALL.iter().map(Release::images).collect::<Result<_>>()?;
         let last = points.len().saturating_sub(1);
         let rested = match self.wanted.boots {
@@ -195,7 +210,13 @@ impl<'j> Judge<'j> {
     }
 
     /// Judges a story's points, and counts what came of them.
-    fn story(&self, trial: &Trial<'_>, points: &[usize], first: usize, tally: &mut Tally) -> Result<()> {
+    fn story(
+        &self,
+        trial: &Trial<'_>,
+        points: &[usize],
+        first: usize,
+        tally: &mut Tally,
+    ) -> Result<()> {
         let workers = std::thread::available_parallelism().map_or(1, usize::from).min(WORKERS);
         let line = Line::begin(&format!("judge {} points of {}", points.len(), trial.story.name));
         let judged = trial.judged(points, workers)?;

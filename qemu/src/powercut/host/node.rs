@@ -96,7 +96,8 @@ impl Node {
         fs::write(folder.join("cmdline"), format!("rauc.slot={}\n", start.slot))?;
         fs::write(folder.join("boot_id"), boot_id)?;
         fs::write(folder.join("start"), script(start.beside))?;
-        let words = UnixDatagram::bind(run.join("notify")).context("no socket for the agent's words")?;
+        let words =
+            UnixDatagram::bind(run.join("notify")).context("no socket for the agent's words")?;
         words.set_read_timeout(Some(LOOK))?;
         let silence = match start.beside {
             Beside::Silence => Some(UnixListener::bind(run.join("bus"))?),
@@ -133,12 +134,22 @@ impl Node {
                         return Ok(word);
                     }
                 }
-                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                Err(error)
+                    if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) =>
+                {
                     if let Some(ended) = self.child.try_wait()? {
-                        ensure!(ended.signal() == Some(RESTART), "the node ended with {ended}:\n{}", self.said());
+                        ensure!(
+                            ended.signal() == Some(RESTART),
+                            "the node ended with {ended}:\n{}",
+                            self.said()
+                        );
                         return Ok(Word::Restarted);
                     }
-                    ensure!(began.elapsed() < limit, "the node says nothing more:\n{}", self.said());
+                    ensure!(
+                        began.elapsed() < limit,
+                        "the node says nothing more:\n{}",
+                        self.said()
+                    );
                 }
                 Err(error) => bail!(error),
             }
@@ -184,10 +195,14 @@ impl Node {
 
     fn end(&mut self) -> Result<()> {
         let own = self.child.id();
-        let first = fs::read_to_string(format!("/proc/{own}/task/{own}/children")).unwrap_or_default();
+        let first =
+            fs::read_to_string(format!("/proc/{own}/task/{own}/children")).unwrap_or_default();
         // The mounts go with the namespace's first process; its parent waits for that.
         for process in first.split_whitespace() {
-            Command::new("kill").args(["-KILL", process]).stderr(std::process::Stdio::null()).status()?;
+            Command::new("kill")
+                .args(["-KILL", process])
+                .stderr(std::process::Stdio::null())
+                .status()?;
         }
         self.child.wait()?;
         Ok(())

@@ -55,21 +55,26 @@ impl Recorder {
             "type=fuse,id=disk,node-name=recorded,writable=on,mountpoint={}",
             file.display()
         );
-        done(Command::new("qemu-storage-daemon")
-            .args(["--blockdev", &node("image", disk), "--blockdev", &node("log", log)])
-            .args(["--blockdev", recorder, "--export", &export, "--daemonize", "--pidfile"])
-            .arg(&daemon))?;
+        done(
+            Command::new("qemu-storage-daemon")
+                .args(["--blockdev", &node("image", disk), "--blockdev", &node("log", log)])
+                .args(["--blockdev", recorder, "--export", &export, "--daemonize", "--pidfile"])
+                .arg(&daemon),
+        )?;
         let mut recorder = Self { daemon, log: log.to_owned(), devices: BTreeMap::new() };
         for (name, Partition { start, size }) in partitions {
-            let device = done(Command::new("losetup")
-                .args(["--find", "--show", "--direct-io=off", "--offset", &start.to_string()])
-                .args(["--sizelimit", &size.to_string()])
-                .arg(&file))?;
+            let device = done(
+                Command::new("losetup")
+                    .args(["--find", "--show", "--direct-io=off", "--offset", &start.to_string()])
+                    .args(["--sizelimit", &size.to_string()])
+                    .arg(&file),
+            )?;
             let device = PathBuf::from(device);
             recorder.devices.insert(name.clone(), device.clone());
             let number = device.file_name().context("a loop device has a name")?;
             let queue = Path::new("/sys/class/block").join(number).join("queue/max_sectors_kb");
-            fs::write(&queue, PIECE_KIB.to_string()).with_context(|| queue.display().to_string())?;
+            fs::write(&queue, PIECE_KIB.to_string())
+                .with_context(|| queue.display().to_string())?;
         }
         Ok(recorder)
     }
@@ -93,11 +98,13 @@ impl Recorder {
         let content = self.daemon.with_file_name("put");
         fs::write(&content, bytes)?;
         ensure!(at.is_multiple_of(512) && bytes.len().is_multiple_of(512), "no whole sectors");
-        done(Command::new("dd")
-            .arg(format!("if={}", content.display()))
-            .arg(format!("of={}", device.display()))
-            .args([&format!("bs={}", bytes.len()), "oflag=direct,seek_bytes", "conv=notrunc"])
-            .arg(format!("seek={at}")))
+        done(
+            Command::new("dd")
+                .arg(format!("if={}", content.display()))
+                .arg(format!("of={}", device.display()))
+                .args([&format!("bs={}", bytes.len()), "oflag=direct,seek_bytes", "conv=notrunc"])
+                .arg(format!("seek={at}")),
+        )
         .map(drop)
     }
 
@@ -160,7 +167,10 @@ pub(super) fn prove(folder: &Path) -> Result<()> {
         Ok(None)
     };
     let synced = has("what is synced")?.context("what was synced is not in the record")?;
-    ensure!(log.entries[synced..position].iter().any(|entry| entry.flush), "what was synced was not flushed");
+    ensure!(
+        log.entries[synced..position].iter().any(|entry| entry.flush),
+        "what was synced was not flushed"
+    );
     ensure!(has("what is not")?.is_none(), "what was not synced is in the record all the same");
     Ok(())
 }
@@ -181,7 +191,8 @@ mod tests {
             eprintln!("not tried: {lacking}");
             return;
         }
-        let folder = std::env::temp_dir().join(format!("steadfast-host-proof-{}", std::process::id()));
+        let folder =
+            std::env::temp_dir().join(format!("steadfast-host-proof-{}", std::process::id()));
         let proven = prove(&folder);
         fs::remove_dir_all(&folder).expect("removed");
         proven.expect("it is proven");

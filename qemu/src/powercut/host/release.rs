@@ -112,16 +112,18 @@ impl Release {
         }
         fs::write(content.join("manifest.raucm"), manifest)?;
         let words = Tools::rauc(&tools.rauc_root);
-        done(Command::new(&words[0])
-            .args(&words[1..])
-            .arg("bundle")
-            .arg("--cert")
-            .arg(&tools.signer.certificate)
-            .arg("--key")
-            .arg(&tools.signer.key)
-            .arg(&content)
-            .arg(folder.join(self.bundle()))
-            .env("OPENSSL_CONF", "/dev/null"))?;
+        done(
+            Command::new(&words[0])
+                .args(&words[1..])
+                .arg("bundle")
+                .arg("--cert")
+                .arg(&tools.signer.certificate)
+                .arg("--key")
+                .arg(&tools.signer.key)
+                .arg(&content)
+                .arg(folder.join(self.bundle()))
+                .env("OPENSSL_CONF", "/dev/null"),
+        )?;
         Ok(fs::remove_dir_all(content)?)
     }
 }
@@ -129,8 +131,7 @@ impl Release {
 /// Bytes that do not compress and are the same each time (xorshift).
 fn bytes(version: &str, part: &str, count: usize) -> Vec<u8> {
     let seed = version.bytes().chain(part.bytes());
-    let mut state =
-        seed.fold(0x9e37_79b9_7f4a_7c15_u64, |sum, byte| {
+    let mut state = seed.fold(0x9e37_79b9_7f4a_7c15_u64, |sum, byte| {
         (sum ^ u64::from(byte)).wrapping_mul(0x100_0001)
     });
     let words = std::iter::repeat_with(|| {

@@ -42,15 +42,19 @@ impl Rest<'_> {
         seat.lay_slots(disk)?;
         for boot in 1..=BOOTS {
             let environment = fs::read(&file)?;
-            let choice = self.loader.lock().map_err(|_| anyhow!("a worker failed"))?.choice(&environment)?;
+            let choice =
+                self.loader.lock().map_err(|_| anyhow!("a worker failed"))?.choice(&environment)?;
             fs::write(&file, choice.after(&environment))?;
             let slot = choice.slot;
             let Some(release) = self.content(seat, &slot)? else {
-                return Ok(Err(format!("at boot {boot} slot {slot} is tried, and holds no whole release")));
+                return Ok(Err(format!(
+                    "at boot {boot} slot {slot} is tried, and holds no whole release"
+                )));
             };
             let mut node = seat.start(&slot, release, Beside::Rauc)?;
             let rests = settled(&mut node)?;
-            let fault = if rests { self.resting(&mut node, [release.version, &slot])? } else { None };
+            let fault =
+                if rests { self.resting(&mut node, [release.version, &slot])? } else { None };
             node.stop()?;
             if self.content(seat, &slot)? != Some(release) {
                 return Ok(Err(format!("at boot {boot} slot {slot} was written while it ran")));
@@ -87,7 +91,10 @@ impl Rest<'_> {
         };
         let system = &seen.status.system;
         if system.standing != "committed" || !self.story.may_stay.contains(&&*system.version) {
-            return Ok(Some(format!("it rests with {}, which is {}", system.version, system.standing)));
+            return Ok(Some(format!(
+                "it rests with {}, which is {}",
+                system.version, system.standing
+            )));
         }
         if let Some(fault) = rules::fault(&seen, self.story, runs) {
             return Ok(Some(fault));

@@ -81,9 +81,9 @@ impl Parts {
 fn filled(name: &str, values: &[(&str, &str)]) -> Result<String> {
     let path = places::workspace().join("image-build/rootfs").join(name);
     let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
-    let text = values.iter().fold(text, |text, (name, value)| {
-        text.replace(&format!("{{{{{name}}}}}"), value)
-    });
+    let text = values
+        .iter()
+        .fold(text, |text, (name, value)| text.replace(&format!("{{{{{name}}}}}"), value));
     ensure!(!text.contains("{{"), "{name} asks for a value that the lane does not have");
     Ok(text)
 }
@@ -99,8 +99,19 @@ impl Root {
     pub(super) fn make(parts: &Parts, seat: &Path) -> Result<Self> {
         let root = Self { folder: seat.join("root") };
         let folders = [
-            "usr", "dev/steadfast", "proc", "run", "tmp", "mnt", "data", "sys", "rauc", "machine-dev",
-            "bundles", "etc/steadfast/checks.d", "etc/rauc",
+            "usr",
+            "dev/steadfast",
+            "proc",
+            "run",
+            "tmp",
+            "mnt",
+            "data",
+            "sys",
+            "rauc",
+            "machine-dev",
+            "bundles",
+            "etc/steadfast/checks.d",
+            "etc/rauc",
         ];
         for folder in folders {
             fs::create_dir_all(root.folder.join(folder))?;
@@ -109,7 +120,10 @@ impl Root {
         root.devices()?;
         root.settings(parts)?;
         for release in &ALL {
-            fs::copy(parts.bundles.join(release.bundle()), root.folder.join("bundles").join(release.bundle()))?;
+            fs::copy(
+                parts.bundles.join(release.bundle()),
+                root.folder.join("bundles").join(release.bundle()),
+            )?;
         }
         Ok(root)
     }
@@ -120,7 +134,8 @@ impl Root {
         fs::create_dir_all(layer.join("lib/steadfast"))?;
         fs::copy(&parts.agent, layer.join("bin/steadfast")).context("the agent's binary")?;
         let backend = places::workspace().join("image-build/rootfs/usr/lib/steadfast/boot-state");
-        let scripts = [("data", parts.data_script()?), ("boot-state", fs::read_to_string(backend)?)];
+        let scripts =
+            [("data", parts.data_script()?), ("boot-state", fs::read_to_string(backend)?)];
         for (name, text) in scripts {
             let path = layer.join("lib/steadfast").join(name);
             fs::write(&path, text)?;
@@ -142,7 +157,8 @@ impl Root {
 
     fn devices(&self) -> Result<()> {
         bind(Path::new("/dev"), &self.folder.join("machine-dev"))?;
-        let plain = ["null", "zero", "full", "random", "urandom", "loop-control"].map(str::to_owned);
+        let plain =
+            ["null", "zero", "full", "random", "urandom", "loop-control"].map(str::to_owned);
         for name in plain.into_iter().chain((0..LOOPS).map(|number| format!("loop{number}"))) {
             symlink(format!("/machine-dev/{name}"), self.folder.join("dev").join(name))?;
         }

@@ -66,7 +66,11 @@ impl Seen {
 
     /// Whether /data had to be repaired.
     pub(super) fn repaired(&self) -> bool {
-        self.status.ledger.damage.as_ref().is_some_and(|damage| damage.contains("/data was repaired"))
+        self.status
+            .ledger
+            .damage
+            .as_ref()
+            .is_some_and(|damage| damage.contains("/data was repaired"))
     }
 }
 
@@ -77,7 +81,10 @@ pub(super) fn fault(seen: &Seen, story: &Story, [version, slot]: [&str; 2]) -> O
         return Some(format!("it says that it runs {} in {}", system.version, system.slot));
     }
     if [&*ledger.kept, &*ledger.chain] != ["data", "whole"] {
-        return Some(format!("its ledger is kept in {}, its chain is {}", ledger.kept, ledger.chain));
+        return Some(format!(
+            "its ledger is kept in {}, its chain is {}",
+            ledger.kept, ledger.chain
+        ));
     }
     if let Some(damage) = ledger.damage.as_ref().filter(|_| !seen.repaired()) {
         return Some(format!("its ledger is damaged: {damage}"));
@@ -90,11 +97,15 @@ pub(super) fn fault(seen: &Seen, story: &Story, [version, slot]: [&str; 2]) -> O
         return Some(format!("{version} was committed and not judged healthy"));
     }
     if !seen.refused.is_empty() && (slot == "B" || !seen.judged("unhealthy")) {
-        return Some(format!("it refuses {} releases, and runs {version} in {slot}", seen.refused.len()));
+        return Some(format!(
+            "it refuses {} releases, and runs {version} in {slot}",
+            seen.refused.len()
+        ));
     }
     let Some(start) = seen.start() else { return Some("its ledger has no start".to_owned()) };
     let given_up = ["condemning", "returning"].contains(&&*start.state);
-    (given_up && !seen.judged("unhealthy")).then(|| format!("it gives {version} up: it is {}", start.state))
+    (given_up && !seen.judged("unhealthy"))
+        .then(|| format!("it gives {version} up: it is {}", start.state))
 }
 
 #[cfg(test)]

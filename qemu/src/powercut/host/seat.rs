@@ -38,7 +38,12 @@ pub(super) struct Seat {
 
 impl Seat {
     /// A seat in `folder` for nodes of this disk, to which these entries will be written.
-    pub(super) fn new(parts: &Parts, disk: &Disk, entries: &[Entry], folder: &Path) -> Result<Self> {
+    pub(super) fn new(
+        parts: &Parts,
+        disk: &Disk,
+        entries: &[Entry],
+        folder: &Path,
+    ) -> Result<Self> {
         fs::create_dir_all(folder)?;
         let root = Root::make(parts, folder)?;
         let profile = &parts.profile;
@@ -50,9 +55,9 @@ impl Seat {
         let name = device.file_name().context("a loop device has a name")?;
         root.link(&profile.disk.data, &Path::new("/machine-dev").join(name))?;
         let (a, b) = (&profile.slots.a, &profile.slots.b);
-        let slots = [&a.boot, &a.root, &b.boot, &b.root].into_iter().map(|name| {
-            Looker::new(disk, name, entries, root.file(name))
-        });
+        let slots = [&a.boot, &a.root, &b.boot, &b.root]
+            .into_iter()
+            .map(|name| Looker::new(disk, name, entries, root.file(name)));
         let slots = slots.collect::<Result<_>>()?;
         Ok(Self { root, device, data, slots, boots: 0 })
     }
@@ -77,7 +82,9 @@ impl Seat {
             match node.next(START)? {
                 Word::Ready => return Ok(node),
                 Word::State(_) => {}
-                Word::Restarted => anyhow::bail!("it restarted before it could be asked:\n{}", node.said()),
+                Word::Restarted => {
+                    anyhow::bail!("it restarted before it could be asked:\n{}", node.said())
+                }
             }
         }
     }

@@ -132,7 +132,8 @@ impl Teller<'_> {
     pub(super) fn ensure(&self, story: &Story) -> Result<Recording> {
         let base = self.folder.join("base");
         if story.offer.is_some() && !self.kept(&base) {
-            recorder::prove(&self.seat.join("proof")).context("the recorder is not to be trusted")?;
+            recorder::prove(&self.seat.join("proof"))
+                .context("the recorder is not to be trusted")?;
             self.make(&BEGINNING, &base)?;
         }
         let folder = self.folder.join(story.name);
@@ -173,7 +174,10 @@ impl Teller<'_> {
         let log = WriteLog::open(&log)?;
         let mut played = Disk::copy(&start, &folder.join("played.img"))?;
         played.settle(&log, log.entries.len())?;
-        ensure!(same(&disk, &played.path)?, "the record, played back, is not the disk that was written");
+        ensure!(
+            same(&disk, &played.path)?,
+            "the record, played back, is not the disk that was written"
+        );
         fs::remove_file(&played.path)?;
         fs::write(folder.join("marks.json"), serde_json::to_string_pretty(&marks)?)?;
         Ok(fs::write(folder.join("inputs"), &self.inputs)?)
@@ -211,11 +215,21 @@ impl Teller<'_> {
         let partitions = disks::partitions(disk)?;
         let recorder = Recorder::start(disk, log, &partitions, &seat)?;
         for (name, device) in recorder.devices() {
-            root.link(name, &Path::new("/machine-dev").join(device.file_name().context("a device")?))?;
+            root.link(
+                name,
+                &Path::new("/machine-dev").join(device.file_name().context("a device")?),
+            )?;
         }
         let disk = Disk::open(disk, partitions)?;
-        let mut telling =
-            Telling { teller: self, story, root: &root, recorder: &recorder, disk, sequence, marks: Vec::new() };
+        let mut telling = Telling {
+            teller: self,
+            story,
+            root: &root,
+            recorder: &recorder,
+            disk,
+            sequence,
+            marks: Vec::new(),
+        };
         let mut boot = 1;
         while !telling.boot(boot)? {
             boot += 1;
@@ -237,11 +251,13 @@ fn format(disk: &Path, data: &Partition) -> Result<()> {
         fs::create_dir_all(content.join(folder))?;
     }
     let place = format!("offset={},lazy_itable_init=0,lazy_journal_init=0", data.start);
-    done(Command::new("/sbin/mke2fs")
-        .args(["-q", "-F", "-t", "ext4", "-b", "4096", "-L", "data", "-E", &place, "-d"])
-        .arg(&content)
-        .arg(disk)
-        .arg(format!("{}k", data.size >> 10)))?;
+    done(
+        Command::new("/sbin/mke2fs")
+            .args(["-q", "-F", "-t", "ext4", "-b", "4096", "-L", "data", "-E", &place, "-d"])
+            .arg(&content)
+            .arg(disk)
+            .arg(format!("{}k", data.size >> 10)),
+    )?;
     Ok(fs::remove_dir_all(content)?)
 }
 
@@ -293,7 +309,8 @@ impl Telling<'_> {
         let profile = &self.teller.parts.profile;
         let name = &profile.boot.environment;
         let environment = self.disk.read(name, 0, self.disk.partition(name)?.size)?;
-        let mut loader = self.teller.loader.lock().map_err(|_| anyhow::anyhow!("a worker failed"))?;
+        let mut loader =
+            self.teller.loader.lock().map_err(|_| anyhow::anyhow!("a worker failed"))?;
         let choice = loader.choice(&environment)?;
         if let Some((at, bytes)) = &choice.counted {
             self.recorder.put(name, *at, bytes)?;

@@ -89,7 +89,8 @@ impl Trial<'_> {
             self.work(&own, &self.folder.join(format!("seat-{number}")))
         };
         let mut judged = std::thread::scope(|scope| {
-            let all: Vec<_> = (0..workers).map(|number| scope.spawn(move || work(number))).collect();
+            let all: Vec<_> =
+                (0..workers).map(|number| scope.spawn(move || work(number))).collect();
             let mut judged = Vec::new();
             for worker in all {
                 judged.extend(worker.join().map_err(|_| anyhow!("a worker failed"))??);
@@ -119,7 +120,7 @@ impl Trial<'_> {
                 if verdict.is_ok() && self.rested.contains(point) && !rested.contains(&cut.kind) {
                     rested.push(cut.kind);
                     let rest = self.rest(&mut seat, &disk);
-                    verdict = rest.and_then(|()| verdict);
+                    verdict = rest.and(verdict);
                 }
                 disk.mend(undo)?;
                 cut.pieces.clear();
@@ -139,7 +140,8 @@ impl Trial<'_> {
         let profile = &self.parts.profile;
         let name = &profile.boot.environment;
         let environment = disk.read(name, 0, disk.partition(name)?.size)?;
-        let choice = self.loader.lock().map_err(|_| anyhow!("a worker failed"))?.choice(&environment)?;
+        let choice =
+            self.loader.lock().map_err(|_| anyhow!("a worker failed"))?.choice(&environment)?;
         let slot = match &*choice.slot {
             "A" => &profile.slots.a,
             "B" => &profile.slots.b,
@@ -152,7 +154,10 @@ impl Trial<'_> {
             contents.insert(key.clone(), version);
         }
         let Some(version) = &contents[&key] else {
-            return Ok(Err(format!("slot {} is tried first, and holds no whole release", choice.slot)));
+            return Ok(Err(format!(
+                "slot {} is tried first, and holds no whole release",
+                choice.slot
+            )));
         };
         let after = choice.after(&environment);
         let mut hasher = DefaultHasher::new();
@@ -188,7 +193,8 @@ impl Trial<'_> {
                 Ok(Verdict { runs: format!("{version} in {slot}"), memory })
             }))
         };
-        started().unwrap_or_else(|error| Err(format!("{version} in {slot} does not start: {error:#}")))
+        started()
+            .unwrap_or_else(|error| Err(format!("{version} in {slot} does not start: {error:#}")))
     }
 
     /// Whether a node that goes on fits to what was promised before the cut.
@@ -199,7 +205,9 @@ impl Trial<'_> {
         let (promised, last) =
             (promised(&self.recording.marks, cut.point), verdict.memory.ledger.last);
         if last < promised {
-            return Err(format!("the agent had acted on entry {promised} of its ledger, which ends with {last}"));
+            return Err(format!(
+                "the agent had acted on entry {promised} of its ledger, which ends with {last}"
+            ));
         }
         Ok(verdict)
     }
@@ -228,7 +236,8 @@ impl Trial<'_> {
             };
             let Some(write) = &entry.write else { continue };
             let names = touched(&partitions, write.at, write.length);
-            if let Some(name) = names.iter().find(|name| [&parts.boot, &parts.root].contains(name)) {
+            if let Some(name) = names.iter().find(|name| [&parts.boot, &parts.root].contains(name))
+            {
                 return Ok(Some(format!("entry {number} of the record writes {name}, which runs")));
             }
         }
@@ -243,7 +252,7 @@ fn started(marks: &[Mark], entries: usize) -> Option<&str> {
         Known::Started { slot } => Some(&**slot),
         Known::Saved { .. } => None,
     })
-    .last()
+    .next_back()
 }
 
 /// The ways in which the power may go at a point, no two alike: in order, and so many chosen by the seed.
@@ -281,8 +290,12 @@ mod tests {
 
     #[test]
     fn the_slot_that_runs_is_known_from_its_start_on() {
-        let mark = |position, slot: &str| Mark { position, what: Known::Started { slot: slot.into() } };
+        let mark =
+            |position, slot: &str| Mark { position, what: Known::Started { slot: slot.into() } };
         let marks = [mark(1, "A"), mark(5, "B")];
-        assert_eq!([0, 1, 4, 5].map(|entries| started(&marks, entries)), [None, Some("A"), None, Some("B")]);
+        assert_eq!(
+            [0, 1, 4, 5].map(|entries| started(&marks, entries)),
+            [None, Some("A"), None, Some("B")]
+        );
     }
 }
