@@ -77,13 +77,6 @@ pub(crate) struct Wanted {
     pub(crate) seed: u64,
 }
 
-impl Wanted {
-    /// What the lane on this machine does when nobody says otherwise.
-    pub(crate) fn usual() -> Self {
-        Self { points: Points::Usual, boots: host::BOOTS, seed: 1 }
-    }
-}
-
 /// Records, cuts and judges; returns whether no node was lost.
 pub(crate) fn run(subject: &Subject, wanted: Wanted) -> Result<bool> {
     let releases = STORIES.map(|story| *story.release);

@@ -21,6 +21,9 @@ use crate::lab::Subject;
 /// Names the lane's folder to the lab that runs apart.
 const FOLDER: &str = "STEADFAST_LAB_APART";
 
+/// Begins the name of a lane's folder; the number of the lab's process follows.
+const TAG: &str = "steadfast-host-";
+
 /// What the lane runs, apart from what every machine has.
 const PROGRAMS: [&str; 4] = ["qemu-storage-daemon", "losetup", "unshare", "dbus-daemon"];
 
@@ -60,7 +63,8 @@ pub(super) fn folder() -> Option<PathBuf> {
 
 /// Starts the lab once more, apart; returns whether it was content.
 pub(super) fn run(subject: &Subject, wanted: Wanted) -> Result<bool> {
-    let tag = format!("steadfast-host-{}", process::id());
+    sweep();
+    let tag = format!("{TAG}{}", process::id());
     let mount = env::temp_dir().join(&tag);
     fs::create_dir_all(&mount).with_context(|| format!("no folder {}", mount.display()))?;
     let ended = Command::new("unshare")
@@ -73,8 +77,7 @@ pub(super) fn run(subject: &Subject, wanted: Wanted) -> Result<bool> {
         .env(FOLDER, mount.join(&tag))
         .stdin(Stdio::null())
         .status();
-    detach(&tag);
-    fs::remove_dir(&mount).with_context(|| mount.display().to_string())?;
+    clear(&tag);
     match ended.context("unshare does not start")?.code() {
         Some(0) => Ok(true),
         Some(1) => Ok(false),
@@ -101,17 +104,30 @@ fn arguments(subject: &Subject, wanted: Wanted) -> Vec<String> {
     words
 }
 
-/// Frees the loop devices that were left over files of the lane.
-fn detach(tag: &str) {
+/// Clears away what labs left behind that were killed.
+fn sweep() {
+    let gone = |tag: &str| {
+        let process = tag.strip_prefix(TAG).filter(|process| process.parse::<u32>().is_ok());
+        process.is_some_and(|process| !Path::new("/proc").join(process).exists())
+    };
+    let Ok(folders) = fs::read_dir(env::temp_dir()) else { return };
+    let names = folders.flatten().map(|folder| folder.file_name().to_string_lossy().into_owned());
+    names.filter(|name| gone(name)).for_each(|name| clear(&name));
+}
+
+/// Frees the loop devices over files of a lane, and takes its folder away.
+fn clear(tag: &str) {
     let list = ["--list", "--noheadings", "--output", "NAME,BACK-FILE"];
-    let Ok(output) = Command::new("losetup").args(list).output() else { return };
-    for line in String::from_utf8_lossy(&output.stdout).lines() {
+    let loops = done(Command::new("losetup").args(list)).unwrap_or_default();
+    for line in loops.lines() {
         if let Some((device, file)) = line.trim().split_once(' ')
-            && file.contains(tag)
+            && file.contains(&format!("{tag}/"))
         {
-            let _ = Command::new("losetup").args(["--detach", device]).status();
+            // Whoever still holds it lets it go at its end.
+            let _ = done(Command::new("losetup").args(["--detach", device]));
         }
     }
+    let _ = fs::remove_dir(env::temp_dir().join(tag));
 }
 
 /// Runs a program to its end; it has to succeed.

@@ -58,14 +58,9 @@ pub(crate) const BOOTS: usize = 8;
 /// More workers than these wait for each other.
 const WORKERS: usize = 4;
 
-/// Why this machine cannot run the lane, or nothing.
-pub(crate) fn lacking() -> Option<String> {
-    apart::lacking()
-}
-
 /// Records, cuts and judges; returns whether no node was lost.
 pub(crate) fn run(subject: &Subject, wanted: Wanted) -> Result<bool> {
-    if let Some(lacking) = lacking() {
+    if let Some(lacking) = apart::lacking() {
         bail!("the power was not cut on this machine: {lacking}");
     }
     let Some(folder) = apart::folder() else { return apart::run(subject, wanted) };
@@ -87,8 +82,7 @@ impl Lane {
         // The image gives the disk its table and its boot script; its own agent is none for this machine.
         let image = Subject { agent: None, ..subject.clone() };
         let lab = Arc::new(Lab::prepare(&image, &[], Show::Aside)?);
-        let path = places::workspace().join(format!("hw-profiles/boards/{}.toml", subject.board));
-        let profile = Profile::load(&path)?;
+        let profile = Profile::named(&places::boards(), &subject.board)?;
         let agent = match &subject.agent {
             Some(agent) => agent.clone(),
             None => build_agent(&format!("{}-unknown-linux-musl", std::env::consts::ARCH))?,

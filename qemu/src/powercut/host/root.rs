@@ -167,9 +167,9 @@ impl Root {
     }
 
     fn settings(&self, parts: &Parts) -> Result<()> {
-        let board = format!("hw-profiles/boards/{}.toml", parts.profile.name);
+        let board = places::boards().join(format!("{}.toml", parts.profile.name));
         let write = |name: &str, text: &[u8]| fs::write(self.folder.join("etc").join(name), text);
-        write("steadfast/board.toml", &fs::read(places::workspace().join(board))?)?;
+        write("steadfast/board.toml", &fs::read(board)?)?;
         write("steadfast/agent.toml", SETTINGS.as_bytes())?;
         write("rauc/system.conf", parts.rauc_conf()?.as_bytes())?;
         write("rauc/keyring.pem", &fs::read(&parts.tools.signer.keyring)?)?;

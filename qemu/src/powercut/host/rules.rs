@@ -96,16 +96,15 @@ pub(super) fn fault(seen: &Seen, story: &Story, [version, slot]: [&str; 2]) -> O
     if floor.as_deref().is_some_and(|floor| floor != "1.0.0") && !seen.judged("healthy") {
         return Some(format!("{version} was committed and not judged healthy"));
     }
-    if !seen.refused.is_empty() && (slot == "B" || !seen.judged("unhealthy")) {
-        return Some(format!(
-            "it refuses {} releases, and runs {version} in {slot}",
-            seen.refused.len()
-        ));
-    }
     let Some(start) = seen.start() else { return Some("its ledger has no start".to_owned()) };
     let given_up = ["condemning", "returning"].contains(&&*start.state);
-    (given_up && !seen.judged("unhealthy"))
-        .then(|| format!("it gives {version} up: it is {}", start.state))
+    if given_up && !seen.judged("unhealthy") {
+        return Some(format!("it gives {version} up: it is {}", start.state));
+    }
+    // While it is asked it may already refuse what it has just given up.
+    let tried_again = slot == "B" && !given_up;
+    (!seen.refused.is_empty() && (tried_again || !seen.judged("unhealthy")))
+        .then(|| format!("it refuses a release, and runs {version} in {slot}"))
 }
 
 #[cfg(test)]
@@ -183,5 +182,14 @@ mod tests {
             seen.history.entries[2].state = "condemning".into();
         });
         assert_eq!(given_up, None);
+        let again = |state: &str| {
+            fault_of(|seen| {
+                seen.history.entries.insert(1, verdict("unhealthy"));
+                seen.history.entries[2].state = state.into();
+                seen.refused.push("00".into());
+            })
+        };
+        assert_eq!(again("condemning"), None, "it refuses what it gives up");
+        assert!(again("probation").is_some(), "it tries what it refuses");
     }
 }
