@@ -27,7 +27,7 @@ struct Cli {
     /// Board to emulate: a file of hw-profiles/boards.
     #[arg(long, global = true, default_value = "qemu-arm64", value_parser = board)]
     board: String,
-    /// Agent's binary to put into the images, instead of one built from this tree.
+    /// Agent's binary to put into the images, or to run on this machine, instead of one built from this tree.
     #[arg(long, global = true, value_name = "FILE")]
     agent: Option<PathBuf>,
     #[command(subcommand)]
@@ -112,20 +112,23 @@ struct RunArguments {
 #[derive(Debug, clap::Args)]
 struct PowercutArguments {
     /// On the real image, recorded in QEMU.
-    #[arg(long, required = true)]
+    #[arg(long, required_unless_present = "host", conflicts_with = "host")]
     qemu: bool,
-    /// Judge so many points of each story, spread evenly.
-    #[arg(long, value_name = "N", default_value_t = 100, conflicts_with_all = ["all", "point"])]
-    points: usize,
-    /// Judge every point.
+    /// On this machine: the real agent and RAUC on a disk that is recorded; needs root.
+    #[arg(long)]
+    host: bool,
+    /// Judge so many points of each story, spread evenly [default: 100 with --qemu, all with --host].
+    #[arg(long, value_name = "N", conflicts_with_all = ["all", "point"])]
+    points: Option<usize>,
+    /// Judge every point; with --host, each in more ways.
     #[arg(long, conflicts_with = "point")]
     all: bool,
     /// Judge this point alone.
     #[arg(long, value_name = "N")]
     point: Option<usize>,
-    /// Boot so many of each story's points to the end, after each of their cuts.
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    boots: usize,
+    /// Boot so many of each story's points to the end, after their cuts [default: 0 with --qemu, 8 with --host].
+    #[arg(long, value_name = "N")]
+    boots: Option<usize>,
     /// Another seed loses and tears other writes.
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -192,9 +195,14 @@ impl PowercutArguments {
         let points = match self.point {
             Some(point) => Points::One(point),
             None if self.all => Points::All,
-            None => Points::Spread(self.points),
+            None => match self.points {
+                Some(count) => Points::Spread(count),
+                None if self.host => Points::Usual,
+                None => Points::Spread(100),
+            },
         };
-        Wanted { points, boots: self.boots, seed: self.seed }
+        let boots = self.boots.unwrap_or(if self.host { powercut::host::BOOTS } else { 0 });
+        Wanted { points, boots, seed: self.seed }
     }
 }
 
@@ -231,7 +239,10 @@ pub(crate) fn run() -> Result<bool> {
         }
         Call::Powercut(arguments) => {
             setup::run(Consent::from_flag(false))?;
-            powercut::run(&subject, arguments.wanted())
+            match arguments.host {
+                true => powercut::host::run(&subject, arguments.wanted()),
+                false => powercut::run(&subject, arguments.wanted()),
+            }
         }
         Call::Fuzz(arguments) => {
             setup::run(Consent::from_flag(false))?;
@@ -424,7 +435,10 @@ mod tests {
         assert_eq!(points("--qemu --points 7"), Some(Points::Spread(7)));
         assert_eq!(points("--qemu --all --seed 9"), Some(Points::All));
         assert_eq!(points("--qemu --point 31"), Some(Points::One(31)));
-        for wrong in ["--all", "--qemu --all --point 1", "--qemu --points 2 --all"] {
+        assert_eq!(points("--host"), Some(Points::Usual));
+        assert_eq!(points("--host --points 7"), Some(Points::Spread(7)));
+        for wrong in ["--all", "--qemu --all --point 1", "--qemu --points 2 --all", "--qemu --host"]
+        {
             assert_eq!(points(wrong), None, "{wrong}");
         }
     }

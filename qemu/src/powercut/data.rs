@@ -104,7 +104,7 @@ impl Looker {
     }
 
     /// The partition as a file of its own, which takes no more room than its content.
-    fn copy(&self, disk: &Disk) -> Result<()> {
+    pub(super) fn copy(&self, disk: &Disk) -> Result<()> {
         let size = disk.partition(&self.name)?.size;
         let file = File::create(&self.scratch)
             .with_context(|| format!("no file {}", self.scratch.display()))?;

@@ -116,7 +116,11 @@ impl Disk {
 }
 
 /// The partitions in which some of these bytes lie.
-fn touched(partitions: &BTreeMap<String, Partition>, at: u64, length: u64) -> Vec<String> {
+pub(super) fn touched(
+    partitions: &BTreeMap<String, Partition>,
+    at: u64,
+    length: u64,
+) -> Vec<String> {
     let end = at + length;
     let inside =
         |part: &Partition| end.min(part.start + part.size).saturating_sub(at.max(part.start));

@@ -12,7 +12,7 @@ use std::collections::HashMap;
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -42,16 +42,22 @@ pub(super) struct Verdict {
 
 /// What is known of a release's images.
 #[derive(Debug, Clone, Deserialize)]
-struct Release {
-    version: String,
-    root: Image,
-    boot: Image,
+pub(super) struct Release {
+    /// Its version.
+    pub(super) version: String,
+    /// What lies in its root partition.
+    pub(super) root: Image,
+    /// What lies in its boot partition.
+    pub(super) boot: Image,
 }
 
+/// What is known of an image.
 #[derive(Debug, Clone, Deserialize)]
-struct Image {
-    size: u64,
-    sha256: String,
+pub(super) struct Image {
+    /// Bytes.
+    pub(super) size: u64,
+    /// Their digest.
+    pub(super) sha256: String,
 }
 
 /// Judges disks of one story.
@@ -113,22 +119,10 @@ impl<'l> Judge<'l> {
         if let Some(slot) = self.choices.get(&key) {
             return Ok(slot.clone());
         }
-        let slot = self.ask_firmware(disk)?;
+        let unchanged = machine::Disk::Unchanged(disk.path.clone());
+        let slot = first_slot(self.lab, unchanged, &self.folder)?;
         self.choices.insert(key, slot.clone());
         Ok(slot)
-    }
-
-    fn ask_firmware(&self, disk: &Disk) -> Result<String> {
-        let unchanged = machine::Disk::Unchanged(disk.path.clone());
-        let parts = Parts { disk: unchanged, ..self.lab.parts(&self.folder, None)? };
-        let timeline = Timeline::start(Show::Kept);
-        let log = self.folder.join("firmware.log");
-        let (_machine, mut console) = Machine::start(self.lab.qemu(), &parts, &log, &timeline)?;
-        console.wait_marker("a slot or the rest", CHOICE, |marker| match marker {
-            Marker::Slot { slot, .. } => Some(slot),
-            Marker::Resting => Some("none".to_owned()),
-            _ => None,
-        })
     }
 
     /// The version in a slot, if both of its partitions hold all of the same release.
@@ -143,7 +137,8 @@ impl<'l> Judge<'l> {
         if let Some(version) = self.contents.get(&key) {
             return Ok(version.clone());
         }
-        let version = whole(disk, [&parts.boot, &parts.root], &self.releases)?;
+        let read = |name: &str, size| disk.read(name, 0, size);
+        let version = whole(&read, [&parts.boot, &parts.root], &self.releases)?;
         self.contents.insert(key, version.clone());
         Ok(version)
     }
@@ -159,23 +154,41 @@ impl<'l> Judge<'l> {
     }
 }
 
+/// The slot that the real firmware tries first when it finds this disk; `none` when it rests.
+pub(super) fn first_slot(lab: &Lab, disk: machine::Disk, folder: &Path) -> Result<String> {
+    let parts = Parts { disk, ..lab.parts(folder, None)? };
+    let timeline = Timeline::start(Show::Kept);
+    let log = folder.join("firmware.log");
+    let (_machine, mut console) = Machine::start(lab.qemu(), &parts, &log, &timeline)?;
+    console.wait_marker("a slot or the rest", CHOICE, |marker| match marker {
+        Marker::Slot { slot, .. } => Some(slot),
+        Marker::Resting => Some("none".to_owned()),
+        _ => None,
+    })
+}
+
+/// The first so many bytes of a partition.
+type Read<'r> = &'r dyn Fn(&str, u64) -> Result<Vec<u8>>;
+
 /// The version of the release of which all lies in these partitions, boot and root.
-fn whole(disk: &Disk, [boot, root]: [&str; 2], releases: &[Release]) -> Result<Option<String>> {
+pub(super) fn whole(
+    read: Read<'_>,
+    [boot, root]: [&str; 2],
+    releases: &[Release],
+) -> Result<Option<String>> {
+    let holds = |partition: &str, image: &Image| -> Result<bool> {
+        Ok(digest(&read(partition, image.size)?)? == image.sha256)
+    };
     for release in releases {
-        if holds(disk, boot, &release.boot)? && holds(disk, root, &release.root)? {
+        if holds(boot, &release.boot)? && holds(root, &release.root)? {
             return Ok(Some(release.version.clone()));
         }
     }
     Ok(None)
 }
 
-/// Whether a partition begins with all bytes of the image.
-fn holds(disk: &Disk, partition: &str, image: &Image) -> Result<bool> {
-    Ok(digest(&disk.read(partition, 0, image.size)?)? == image.sha256)
-}
-
 /// SHA-256 in hexadecimal, as coreutils compute it.
-fn digest(bytes: &[u8]) -> Result<String> {
+pub(super) fn digest(bytes: &[u8]) -> Result<String> {
     let mut child = Command::new("sha256sum")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -212,7 +225,8 @@ mod tests {
             let partitions = [("boot", 0), ("root", 4)]
                 .map(|(name, start)| (name.to_owned(), Partition { start, size: 4 }));
             let disk = Disk::open(&path, partitions.into()).expect("it is there");
-            whole(&disk, ["boot", "root"], &releases).expect("read")
+            let read = |name: &str, size| disk.read(name, 0, size);
+            whole(&read, ["boot", "root"], &releases).expect("read")
         };
         assert_eq!(found([1, 1, 1, 9, 2, 2, 2, 9]).as_deref(), Some("1.0.0"));
         assert_eq!(found([3, 3, 3, 0, 4, 4, 4, 0]).as_deref(), Some("1.1.0"));

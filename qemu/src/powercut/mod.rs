@@ -12,6 +12,7 @@ mod boot;
 mod cut;
 mod data;
 mod disk;
+pub(crate) mod host;
 mod judge;
 mod ledger;
 mod log;
@@ -55,6 +56,8 @@ const STORIES: [Story; 2] = [
 /// Which points are judged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Points {
+    /// As many as the lane judges when nobody says otherwise.
+    Usual,
     /// Every one.
     All,
     /// So many of each story, spread evenly.
@@ -118,7 +121,7 @@ fn judged(lab: &Lab, wanted: Wanted, show: Show) -> Result<Tally> {
 /// The points of a story with `count` of them, the first of which is number `first`.
 fn chosen(points: Points, first: usize, count: usize) -> Vec<usize> {
     match points {
-        Points::All => (0..count).collect(),
+        Points::All | Points::Usual => (0..count).collect(),
         Points::Spread(wanted) => cut::spread(count - 1, wanted),
         Points::One(number) => {
             number.checked_sub(first).filter(|n| *n < count).into_iter().collect()

@@ -102,7 +102,7 @@ fn tell(lab: &Lab, story: &Story, mut guest: Guest) -> Result<()> {
 }
 
 /// Whether two files hold the same bytes.
-fn same(one: &Path, other: &Path) -> Result<bool> {
+pub(super) fn same(one: &Path, other: &Path) -> Result<bool> {
     let (mut one, mut other) = (File::open(one)?, File::open(other)?);
     if one.metadata()?.len() != other.metadata()?.len() {
         return Ok(false);
