@@ -105,7 +105,7 @@ pub(crate) mod tests {
     #[test]
     fn a_board_that_is_not_there_is_named() {
         let error = load("nosuch").expect_err("there is no such board");
-        assert!(error.to_string().contains("nosuch.toml"), "{error}");
+        assert!(error.to_string().contains("no board nosuch"), "{error}");
     }
 
     #[test]

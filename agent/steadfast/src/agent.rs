@@ -16,6 +16,7 @@ mod evidence;
 mod life;
 mod report;
 mod route;
+mod wire;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

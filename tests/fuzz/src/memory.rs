@@ -7,7 +7,7 @@
 //! libFuzzer's own `-malloc_limit_mb` works only with a sanitizer's allocator, and `-rss_limit_mb` sees only
 //! memory that was written to; a length that is believed shows in neither. So the allocator itself looks.
 
-#![allow(unsafe_code, reason = "an allocator is an unsafe trait")]
+#![allow(unsafe_code, reason = "what allocates answers for its memory itself")]
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::io::Write;
@@ -68,18 +68,21 @@ fn release(size: usize) {
 
 // SAFETY: every call goes to the system's allocator with the caller's own arguments.
 unsafe impl GlobalAlloc for Limited {
+    // SAFETY: the caller keeps to the trait.
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         claim(layout.size());
         // SAFETY: the caller's promise is passed on.
         unsafe { System.alloc(layout) }
     }
 
+    // SAFETY: the caller keeps to the trait.
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         claim(layout.size());
         // SAFETY: the caller's promise is passed on.
         unsafe { System.alloc_zeroed(layout) }
     }
 
+    // SAFETY: the caller keeps to the trait.
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         claim(size);
         release(layout.size());
@@ -87,6 +90,7 @@ unsafe impl GlobalAlloc for Limited {
         unsafe { System.realloc(block, layout, size) }
     }
 
+    // SAFETY: the caller keeps to the trait.
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
         release(layout.size());
         // SAFETY: the caller's promise is passed on.

@@ -5,26 +5,23 @@ use super::config::{Config, Way};
 use super::control::{self, Ask};
 use super::evidence::{self, Witness};
 use super::report::Reporter;
-use super::route::{Router, serve};
+use super::route::Router;
+use super::wire::{policy, wire};
 use super::{AgentError, Paths};
 use crate::protocol::{Request, Response};
 use std::io::Write;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use steadfast_adapters::checks::{Checks, ChecksPort};
+use steadfast_adapters::checks::Checks;
 use steadfast_adapters::downloads::{Downloads, Needed};
 use steadfast_adapters::evidence::{Evidence, Start};
-use steadfast_adapters::fetch::{self, Backoff, FetchPort};
-use steadfast_adapters::http::Client;
 use steadfast_adapters::ledger_file::{Kept, LedgerFile, Recovered, sha256};
-use steadfast_adapters::rauc::Rauc;
 use steadfast_adapters::service_manager;
-use steadfast_adapters::system::System;
 use steadfast_adapters::watchdog::{LastReset, Watchdog};
 use steadfast_core::ledger::Stamp;
 use steadfast_core::window::{Clock, Window};
 use steadfast_core::{
-    Action, At, Boot, Cause, Digest, Event, Failure, Machine, Offer, OtherSlot, Policy, Refusal,
-    Turn, Update, gate, watchdog,
+    Action, At, Boot, Cause, Digest, Event, Failure, Machine, Offer, OtherSlot, Refusal, Turn,
+    Update, watchdog,
 };
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -401,16 +398,6 @@ impl Life {
     }
 }
 
-fn policy(config: &Config, board: &Board) -> Policy {
-    Policy {
-        compatible: board.compatible.clone(),
-        room: board.room,
-        fetch_attempts: config.limits.fetch_attempts,
-        restarts: config.limits.restarts,
-        commit_attempts: config.limits.commit_attempts,
-    }
-}
-
 /// Takes the watchdog over from the initramfs. A node without one goes on and says so.
 fn take_watchdog(board: &Board) -> Option<Watchdog> {
     let device = board.watchdog.display().to_string();
@@ -421,43 +408,6 @@ fn take_watchdog(board: &Board) -> Option<Watchdog> {
             None
         }
     }
-}
-
-/// Starts the ports, each as a task with its own queue.
-fn wire(
-    config: &Config,
-    board: &Board,
-    downloads: &Downloads,
-    heard: UnboundedSender<Event>,
-) -> Result<(Reporter, Router), AgentError> {
-    let (progress, progressed) = watch::channel(None);
-    let (watched, checked) = watch::channel(Vec::new());
-    let checks = Checks::load(&config.paths.checks)?;
-    let millis = |seconds: u32| u64::from(seconds) * 1000;
-    let rule =
-        gate::Rule { soak: millis(config.gate.soak_s), deadline: millis(config.gate.deadline_s) };
-    let stall = Duration::from_secs(config.limits.stall_s.into());
-    let tls_ca = config.streaming.tls_ca.clone();
-    let backoff = Backoff::new(board::this_boot()?);
-    let http = tls_ca.clone().map_or_else(Client::default, Client::new);
-    let fetch = FetchPort::new(http.clone(), fetch::LIMITS, backoff);
-    let rauc = Rauc::new(stall, tls_ca, progress.clone());
-    let (fetch, rauc) = match config.fetch.way {
-        Way::Stream => (fetch, rauc),
-        Way::Download => {
-            let fetch = fetch.downloading(downloads.clone(), progress);
-            (fetch, rauc.reading(downloads.clone()))
-        }
-    };
-    let router = Router {
-        own: heard.clone(),
-        fetch: serve(fetch, heard.clone()),
-        rauc: serve(rauc, heard.clone()),
-        boot: serve(board.store.clone(), heard.clone()),
-        checks: serve(ChecksPort::new(checks, rule, http, watched), heard.clone()),
-        system: serve(System, heard),
-    };
-    Ok((Reporter::new(config, progressed, checked), router))
 }
 
 /// Now, by both clocks.
