@@ -1,8 +1,8 @@
 //! What a start of the agent means to a trial that is not judged yet.
 
 use steadfast_core::{
-    Action, Boot, Cause, Digest, Event, Failure, Node, OtherSlot, Policy, Sizes, Slot, Trial,
-    Update, Version, Why,
+    Action, At, Boot, Cause, Committed, Digest, Event, Failure, Node, OtherSlot, Policy, Sizes,
+    Slot, Trial, Update, Version, Why,
 };
 
 fn policy() -> Policy {
@@ -139,4 +139,63 @@ fn a_system_that_switches_the_node_off_again_and_again_comes_back() {
         node = power_on(node.next(Event::ShutdownAsked, &policy()), starts);
     }
     assert_eq!(starts, 4 + 2 + 1, "four shutdowns are borne, then each is a restart");
+}
+
+/// The old slot runs, although something else was to.
+fn at_home(update: fn(Trial) -> Update, other: OtherSlot) -> Update {
+    let version = Version::new("1").expect("a version");
+    let committed = Some(Committed { slot: Slot::A, version: version.clone(), digest: None });
+    let node = Node { committed, ..on_trial(update) };
+    let boot = Boot { slot: Slot::A, version, id: [7; 16], other, evidence: None };
+    node.next(Event::Booted(boot), &policy()).update
+}
+
+#[test]
+fn an_agent_that_ends_in_a_trial_is_a_restart() {
+    let node = on_trial(|trial| Update::Probation { trial, restarts: 1, shutdowns: 3 });
+    let here = node.boot[0];
+    let again = start(node, here, Some(Cause::AgentCrashed));
+    assert!(matches!(again, Update::Probation { restarts: 2, shutdowns: 3, .. }), "{again:?}");
+}
+
+#[test]
+fn a_trial_whose_old_slot_runs_is_over() {
+    let probation = |trial| Update::Probation { trial, restarts: 1, shutdowns: 0 };
+    let committing = |trial| Update::Committing { trial, attempt: 1 };
+    for update in [probation, committing] {
+        let ended = at_home(update, OtherSlot::Tried);
+        let Update::Condemning { failure, .. } = ended else { panic!("{ended:?}") };
+        assert_eq!(failure.cause, Cause::Power);
+        assert_eq!(failure.evidence, "it started 2 times unjudged");
+    }
+}
+
+#[test]
+fn a_trial_that_was_activated_and_tried_is_over_when_the_old_slot_runs() {
+    let activating = |trial| Update::Activating { trial, at: At::Now };
+    let tried = at_home(activating, OtherSlot::Tried);
+    assert!(matches!(tried, Update::Condemning { .. }), "{tried:?}");
+    let untried = at_home(activating, OtherSlot::Untried);
+    assert!(matches!(untried, Update::Committing { .. }), "it settles first: {untried:?}");
+}
+
+#[test]
+fn a_condemned_slot_that_starts_again_is_condemned_again() {
+    let returning = |trial| {
+        let failure = Failure::new(Cause::Deadline, format_args!("seen"));
+        Update::Returning { trial, failure }
+    };
+    let again = start(on_trial(returning), 9, None);
+    let Update::Condemning { failure, .. } = again else { panic!("{again:?}") };
+    assert_eq!(failure.cause, Cause::Deadline);
+}
+
+#[test]
+fn an_ordinary_boot_whose_commit_was_cut_off_is_no_trial() {
+    let rearming = |trial: Trial| Update::Committing {
+        trial: Trial { slot: Slot::A, why: Why::Restart, ..trial },
+        attempt: 1,
+    };
+    let again = at_home(rearming, OtherSlot::Bad);
+    assert!(matches!(again, Update::Committing { attempt: 1, .. }), "{again:?}");
 }

@@ -1,8 +1,8 @@
 //! What the node remembers of a trial that ended, and what it makes of a start that went otherwise.
 
 use steadfast_core::{
-    At, Boot, Cause, Committed, Digest, Event, Failure, Node, Offer, OtherSlot, Outcome, Pending,
-    Policy, Slot, Trial, Update, Verdict, Version, Why,
+    At, Boot, Bundle, Cause, Committed, Digest, Event, Failure, Inspected, Node, Offer, OtherSlot,
+    Outcome, Pending, Policy, Sizes, Slot, Source, Trial, Update, Verdict, Version, Why,
 };
 
 const HERE: [u8; 16] = [1; 16];
@@ -287,4 +287,19 @@ fn a_committed_slot_that_was_passed_over_is_not_blamed() {
     let last = node.last.expect("it is told");
     assert_eq!(last.failure.map(|failure| failure.cause), Some(Cause::Write));
     assert!(node.refused.is_empty(), "its digest is not refused");
+}
+
+#[test]
+fn a_half_written_slot_that_starts_all_the_same_is_condemned() {
+    let node = at_home(Update::Idle);
+    let source: Source = "usb".try_into().expect("short");
+    let bundle = Bundle { version: version("2"), digest: digest(2) };
+    let sizes = Sizes::default();
+    let found = Inspected { bundle, compatible: "board".try_into().expect("short"), sizes };
+    let offered = Event::Announced(Offer { source, at: At::Now, content: None });
+    let events = [offered, Event::Fetched(Ok(())), Event::Verified(Ok(found))];
+    let installing = after(node, events);
+    assert!(matches!(installing.update, Update::Installing { .. }), "{:?}", installing.update);
+    let node = after(installing, [start(Slot::B, NEW, OtherSlot::Untried, None)]);
+    assert_eq!(condemned(&node), Some(Cause::Write));
 }
