@@ -1,9 +1,12 @@
-//! What survives a power cut: two slots, two copies of the boot environment, the ledger.
+//! What survives a power cut: two slots, two copies of the boot environment, the ledger, and evidence.
 
 use super::plug::{Leaves, Plug, PowerCut};
-use steadfast_core::boot_env::{BootEnv, COPY_SIZE, Current, current};
-use steadfast_core::ledger::{self, Last};
-use steadfast_core::{Bundle, Digest, Slot};
+use super::saved::Saved;
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+use steadfast_core::boot_env::{BootEnv, BootEnvError, COPY_SIZE, Current, current};
+use steadfast_core::{Bundle, Slot};
 
 /// Boots that a slot on trial gets; small, so that every count is tried.
 pub const TRIAL: u8 = 2;
@@ -19,19 +22,41 @@ pub enum Content {
     Whole(Bundle),
 }
 
-/// The node's disk.
+/// Whether the data partition can be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Data {
+    /// It can.
+    Works,
+    /// It can be read and not written.
+    ReadOnly,
+    /// It can be neither read nor written, for now.
+    Gone,
+}
+
+/// What an end leaves behind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Evidence {
+    /// A panic's record. A power cut may take it away; then it is as if there had been none.
+    pub panic: bool,
+    /// The hardware's word that the watchdog made the last reset; the next reset takes it back.
+    pub watchdog: bool,
+    /// How the agent ended, on the data partition.
+    pub agent: bool,
+}
+
+/// The node's disk, and what else survives.
 #[derive(Clone, Debug)]
 pub struct Disk {
     /// What the slots hold.
     pub slots: [Content; 2],
     /// What the copies of the boot environment say; `None` is no valid copy.
     pub copies: [Option<BootEnv>; 2],
-    /// The last whole frame of the ledger, with a torn tail if there is one.
-    ledger: Vec<u8>,
-    /// What the last whole frame names as the one before.
-    before: Digest,
-    /// What reading the ledger gives.
-    last: Option<Last>,
+    /// What the last end left behind.
+    pub evidence: Evidence,
+    /// Whether the ledger can be read and written.
+    pub data: Data,
+    /// The last whole entry of the ledger.
+    ledger: Option<Rc<Saved>>,
 }
 
 impl Disk {
@@ -39,20 +64,13 @@ impl Disk {
     pub fn new(bundle: Bundle) -> Disk {
         let slots = [Content::Whole(bundle), Content::Broken];
         let only = BootEnv::fresh(TRIAL).bad(Slot::B);
-        Disk {
-            slots,
-            copies: [Some(only), None],
-            ledger: Vec::new(),
-            before: Digest::ZERO,
-            last: None,
-        }
+        let (evidence, data) = (Evidence::default(), Data::Works);
+        Disk { slots, copies: [Some(only), None], evidence, data, ledger: None }
     }
 
     /// The boot environment that counts.
     pub fn boot_env(&self) -> Current {
-        let copy = |at: usize| {
-            self.copies[at].clone().ok_or(steadfast_core::boot_env::BootEnvError::Checksum)
-        };
+        let copy = |at: usize| self.copies[at].clone().ok_or(BootEnvError::Checksum);
         current(&copy(0), &copy(1), TRIAL)
     }
 
@@ -104,33 +122,53 @@ impl Disk {
         }
     }
 
-    /// Appends a frame to the ledger and syncs it, as the ledger file does: a torn tail is cut off first.
-    ///
-    /// # Panics
-    /// When the chain does not hold, or a torn tail is taken for damage: no cut may lead there.
-    pub fn append(&mut self, plug: &mut Plug, frame: &[u8]) -> Result<(), PowerCut> {
-        let whole = ledger::read(&self.ledger, self.before, digest).end;
-        self.ledger.truncate(whole);
+    /// Appends an entry to the ledger and syncs it. Before the sync it is the only thing that is not on the
+    /// medium, so that it is lost, torn or whole; that a torn one counts as lost is proved in [`Saved`].
+    pub fn append(&mut self, plug: &mut Plug, saved: &Rc<Saved>) -> Result<(), PowerCut> {
         let ledger = &mut self.ledger;
-        let done = plug.effect(|leaves| match leaves {
-            Leaves::Nothing => {}
-            Leaves::Part => ledger.extend_from_slice(&frame[..frame.len() - 1]),
-            Leaves::All => ledger.extend_from_slice(frame),
-        });
-        let read = ledger::read(&self.ledger, self.before, digest);
-        assert_eq!((read.broken_at, read.damaged, read.unknown), (None, 0, 0), "the chain holds");
-        self.last = read.last;
-        // Of the frames before the last one only their digest is needed.
-        if self.ledger.len() == whole + frame.len() && whole > 0 {
-            self.before = digest(&self.ledger[..whole]);
-            self.ledger.drain(..whole);
-        }
-        done
+        plug.effect(|leaves| {
+            if leaves == Leaves::All {
+                *ledger = Some(saved.clone());
+            }
+        })
     }
 
-    /// Where the node resumes: what reading the ledger gave after it was last written.
-    pub fn resume(&self) -> Option<&Last> {
-        self.last.as_ref()
+    /// The last whole entry.
+    pub fn ledger(&self) -> Option<&Rc<Saved>> {
+        self.ledger.as_ref()
+    }
+
+    /// The same, if it can be read.
+    pub fn readable(&self) -> Option<&Rc<Saved>> {
+        self.ledger.as_ref().filter(|_| self.data != Data::Gone)
+    }
+
+    /// The agent ended badly, and its unit writes it down.
+    pub fn agent_ended(&mut self, plug: &mut Plug) -> Result<(), PowerCut> {
+        if self.data != Data::Works {
+            return Ok(());
+        }
+        Disk::leave(plug, &mut self.evidence.agent, true)
+    }
+
+    /// Removes what was told: the records first, each by itself.
+    pub fn clear_evidence(&mut self, plug: &mut Plug) -> Result<(), PowerCut> {
+        Disk::leave(plug, &mut self.evidence.panic, false)?;
+        match self.data {
+            Data::Works => Disk::leave(plug, &mut self.evidence.agent, false),
+            Data::ReadOnly | Data::Gone => Ok(()),
+        }
+    }
+
+    fn leave(plug: &mut Plug, what: &mut bool, wanted: bool) -> Result<(), PowerCut> {
+        if *what == wanted {
+            return Ok(());
+        }
+        plug.effect(|leaves| {
+            if leaves == Leaves::All {
+                *what = wanted;
+            }
+        })
     }
 
     /// What `slot` holds, if it is whole.
@@ -142,26 +180,26 @@ impl Disk {
     }
 }
 
+/// All that a copy says, in a form that can be looked up.
+type Key = (u32, Vec<Slot>, [u8; 2], u8);
+/// What a copy said, and what was to be written over it.
+type Write = (Option<Key>, Key);
+
+thread_local! {
+    /// The bytes of a copy are 4096 and their sum is slow; few are different.
+    static TORN: RefCell<HashMap<Write, Option<BootEnv>>> = RefCell::default();
+}
+
 /// A copy whose write was cut off within its text.
 fn torn(old: Option<&BootEnv>, new: &BootEnv) -> Option<BootEnv> {
+    let key = |env: &BootEnv| (env.sequence, env.order.to_vec(), env.left, env.rearms);
+    TORN.with_borrow_mut(|torn| {
+        torn.entry((old.map(key), key(new))).or_insert_with(|| cut_off(old, new)).clone()
+    })
+}
+
+fn cut_off(old: Option<&BootEnv>, new: &BootEnv) -> Option<BootEnv> {
     let mut copy = old.map_or([0xff; COPY_SIZE], BootEnv::encode);
     copy[..24].copy_from_slice(&new.encode()[..24]);
     BootEnv::decode(&copy).ok()
-}
-
-/// A digest that is quick and not for enemies: the core takes it from outside.
-pub fn digest(bytes: &[u8]) -> Digest {
-    let mut lanes = [1_u64, 2, 3, 4];
-    for (at, chunk) in bytes.chunks(8).enumerate() {
-        let mut word = [0; 8];
-        word[..chunk.len()].copy_from_slice(chunk);
-        let lane = &mut lanes[at % 4];
-        *lane =
-            (*lane ^ u64::from_le_bytes(word)).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29);
-    }
-    let mut out = Digest::ZERO;
-    for (bytes, lane) in out.0.chunks_exact_mut(8).zip(lanes) {
-        bytes.copy_from_slice(&(lane ^ bytes.len() as u64).to_le_bytes());
-    }
-    out
 }

@@ -17,6 +17,15 @@ pub enum BrokenSlot {
     StartsAndDies,
 }
 
+/// Whether the script can write down that it counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Count {
+    /// It can.
+    IsSaved,
+    /// It cannot; the slot starts all the same.
+    IsLost,
+}
+
 /// What the script ended in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Chosen {
@@ -27,7 +36,16 @@ pub enum Chosen {
 }
 
 /// Reads the boot environment, counts an attempt down and starts a slot.
-pub fn choose(disk: &mut Disk, plug: &mut Plug, broken: BrokenSlot) -> Result<Chosen, PowerCut> {
+pub fn choose(
+    disk: &mut Disk,
+    plug: &mut Plug,
+    broken: BrokenSlot,
+    count: Count,
+) -> Result<Chosen, PowerCut> {
+    let mut save = |env: &mut BootEnv, disk: &mut Disk| match count {
+        Count::IsSaved => save(disk, plug, env),
+        Count::IsLost => Ok(()),
+    };
     let mut env = disk.boot_env().env;
     env.left = env.left.map(|left| left.min(COMMITTED));
     env.rearms = env.rearms.min(REARMS);
@@ -37,7 +55,7 @@ pub fn choose(disk: &mut Disk, plug: &mut Plug, broken: BrokenSlot) -> Result<Ch
                 continue;
             }
             env.left[slot as usize] -= 1;
-            save(disk, plug, &mut env)?;
+            save(&mut env, disk)?;
             let whole = disk.slots[slot as usize] != Content::Broken;
             if whole || broken == BrokenSlot::StartsAndDies {
                 return Ok(Chosen::Slot(slot));
@@ -45,7 +63,7 @@ pub fn choose(disk: &mut Disk, plug: &mut Plug, broken: BrokenSlot) -> Result<Ch
         }
         if env.rearms >= REARMS {
             env.rearms = 0;
-            save(disk, plug, &mut env)?;
+            save(&mut env, disk)?;
             return Ok(Chosen::Rest);
         }
         env.rearms += 1;
@@ -53,7 +71,7 @@ pub fn choose(disk: &mut Disk, plug: &mut Plug, broken: BrokenSlot) -> Result<Ch
             env.order.extend(Slot::ALL);
         }
         env.left = Slot::ALL.map(|slot| u8::from(env.order.contains(&slot)));
-        save(disk, plug, &mut env)?;
+        save(&mut env, disk)?;
     }
 }
 

@@ -2,24 +2,26 @@
 
 use super::disk::{COMMITTED, Content, TRIAL};
 use super::plug::{Leaves, Plug, PowerCut};
-use super::world::{Answer, Power, World, bundle, failed, policy};
+use super::world::{Answer, Power, Running, World, bundle, failed, policy};
 use steadfast_core::{Action, Bundle, Cause, Event, Inspected, Node, Sizes, Slot, Update, Verdict};
 
 impl World {
     /// The port that the node waits on does its work, and the node hears of it.
     pub(super) fn answers(
         &mut self,
-        node: &Node,
+        running: &Running,
         answer: Answer,
         plug: &mut Plug,
     ) -> Result<Result<(), PowerCut>, &'static str> {
+        let node = &running.saved.node;
         let action = node.update.action().expect("a state that waits");
         if let Action::Install { target, bundle, .. } = &action {
             if *target == node.booted {
                 return Err("the running slot is never written");
             }
             let digest = &bundle.bundle().digest;
-            if self.seen.refused.contains(digest) || self.seen.unhealthy.contains(digest) {
+            let bit = 1_u16 << digest.0[0];
+            if (self.seen.refused | self.seen.unhealthy) & bit != 0 {
                 return Err("a refused release is not tried again");
             }
         }
@@ -29,23 +31,32 @@ impl World {
             return Err("only a slot that passed its gate is committed");
         }
         if matches!(action, Action::Reboot) {
-            self.power = Power::Off(None);
+            self.goes_off();
             return Ok(Ok(()));
         }
-        let event = match self.works(action, answer, plug) {
+        let withheld = World::withheld(running);
+        let given = withheld.is_none();
+        let begins = matches!(action, Action::Install { .. } | Action::Activate(_));
+        if given && begins && self.disk.ledger().is_none_or(|it| it.print != running.saved.print) {
+            return Err("nothing is begun that a restart would not know of");
+        }
+        let event = match withheld.map_or_else(|| self.works(action, answer, plug), Ok) {
             Ok(event) => event,
             Err(cut) => return Ok(Err(cut)),
         };
-        let done = self.turn(node, event, plug);
-        self.keeps_its_word()?;
+        let done = self.turn(running.clone(), &event, plug);
+        if done.is_ok() {
+            self.keeps_its_word()?;
+            self.goes_on(&node.update)?;
+        }
         // What was left waits for the next start: the machine goes down now.
         if done.is_ok()
             && let Update::Leaving { trial, .. } = &node.update
         {
-            if answer == Answer::Done && !self.may_start_again(trial.slot) {
+            if given && answer == Answer::Done && !self.may_start_again(trial.slot) {
                 return Err("a shutdown costs a trial no attempt");
             }
-            self.power = Power::Off(None);
+            self.goes_off();
         }
         Ok(done)
     }
@@ -54,6 +65,19 @@ impl World {
     fn may_be_kept(&self, node: &Node, slot: Slot) -> bool {
         let alone = node.committed.is_none() && node.doubt.is_some();
         self.seen.approved[slot as usize] || alone
+    }
+
+    /// What was half-written is gone on with or ends; something else does not take its place unseen.
+    fn goes_on(&self, before: &Update) -> Result<(), &'static str> {
+        let Power::On(running) = &self.power else { return Ok(()) };
+        match (before, &running.saved.node.update) {
+            (Update::Verifying { begun: Some(begun), .. }, Update::Installing { bundle, .. })
+                if bundle.bundle() != begun =>
+            {
+                Err("a bundle is not exchanged for another one")
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The slot boots next, with all the attempts of a trial.
@@ -69,15 +93,16 @@ impl World {
         plug: &mut Plug,
     ) -> Result<Event, PowerCut> {
         let outcome = |cause| match answer {
-            Answer::Done => Ok(()),
+            Answer::Done | Answer::Changed => Ok(()),
             Answer::Failed | Answer::FailedAfterwards => Err(failed(cause)),
         };
         let written = answer != Answer::Failed;
         Ok(match action {
             Action::Fetch { .. } => Event::Fetched(outcome(Cause::Network)),
             Action::Verify(offer) => Event::Verified(outcome(Cause::Signature).map(|()| {
-                let number = offer.source.parse().expect("offers are numbers");
-                let compatible = policy().compatible;
+                let number: u8 = offer.source.parse().expect("offers are numbers");
+                let number = if answer == Answer::Changed { number + 5 } else { number };
+                let compatible = policy(self.attempts).compatible;
                 Inspected { bundle: bundle(number), compatible, sizes: Sizes { boot: 1, root: 1 } }
             })),
             Action::Install { bundle, target, .. } => {
@@ -85,7 +110,9 @@ impl World {
                     let whole = answer == Answer::Done;
                     self.install(bundle.bundle(), target, whole, plug)?;
                 }
-                Event::Installed(outcome(Cause::Write))
+                // What could not be streamed to its end is fetched again.
+                let stopped = if written { Cause::Network } else { Cause::Write };
+                Event::Installed(outcome(stopped))
             }
             Action::Activate(slot) => {
                 if written {

@@ -1,6 +1,6 @@
 //! Walks every world that can be reached, the nearest first, so that a broken promise is told by its shortest story.
 
-use super::world::{Answer, Power, Step, World};
+use super::world::{Answer, Power, World};
 use std::collections::{HashMap, VecDeque};
 use std::fmt::Write;
 
@@ -20,8 +20,8 @@ pub struct Walk {
     pub longest_way_to_rest: usize,
 }
 
-/// How a world was reached: from which one, by which step, and which of its outcomes.
-type Way = (usize, Step, usize);
+/// How a world was reached: from which one, by which of its steps, and which of the outcomes.
+type Way = (usize, u16, u16);
 
 struct Map {
     known: HashMap<u128, usize>,
@@ -51,7 +51,7 @@ pub fn walk(start: World) -> Result<Walk, String> {
             }
         }
         map.well.push(well);
-        for step in world.steps() {
+        for (by, step) in world.steps().into_iter().enumerate() {
             let next = world.after(&step).map_err(|promise| {
                 let mut story = map.story(&start, at, promise);
                 let _ = writeln!(story, "then {step:?}");
@@ -64,7 +64,7 @@ pub fn walk(start: World) -> Result<Walk, String> {
                 if !map.known.contains_key(&print) {
                     map.known.insert(print, map.ways.len());
                     queue.push_back((map.ways.len(), next));
-                    map.ways.push(Some((at, step.clone(), outcome)));
+                    map.ways.push(Some((at, short(by), short(outcome))));
                 }
             }
         }
@@ -72,6 +72,10 @@ pub fn walk(start: World) -> Result<Walk, String> {
     walk.worlds = map.ways.len();
     walk.longest_way_to_rest = map.comes_to_rest(&start)?;
     Ok(walk)
+}
+
+fn short(number: usize) -> u16 {
+    number.try_into().expect("a world has few ways on")
 }
 
 impl Map {
@@ -97,18 +101,23 @@ impl Map {
     fn story(&self, start: &World, mut at: usize, promise: &str) -> String {
         let mut ways = Vec::new();
         while let Some((from, step, outcome)) = &self.ways[at] {
-            ways.push((step.clone(), *outcome));
+            ways.push((*step, *outcome));
             at = *from;
         }
         let mut story = format!("{promise}: broken by\n");
         let mut world = start.clone();
         for (step, outcome) in ways.into_iter().rev() {
+            let step = world.steps().swap_remove(usize::from(step));
             let outcomes = world.after(&step).expect("it was walked before");
-            let (cut, next) = outcomes.into_iter().nth(outcome).expect("it was walked before");
+            let (cut, next) =
+                outcomes.into_iter().nth(outcome.into()).expect("it was walked before");
             world = next;
             let stands = match &world.power {
-                Power::Off(_) => "off".to_owned(),
-                Power::On(node) => format!("{} in slot {}", node.update.name(), node.booted),
+                Power::Off => "off".to_owned(),
+                Power::On(running) => {
+                    let node = &running.saved.node;
+                    format!("{} in slot {}", node.update.name(), node.booted)
+                }
             };
             let cut =
                 cut.map(|(effect, leaves)| format!(", cut at effect {effect} leaving {leaves:?}"));

@@ -1,13 +1,12 @@
 //! The node at one moment, and everything that could happen to it next.
 
-use super::disk::{Content, Disk, TRIAL, digest};
-use super::loader::{BrokenSlot, Chosen, choose};
+use super::disk::{Data, Disk};
+use super::loader::{BrokenSlot, Count};
 use super::plug::{Leaves, Plug, PowerCut};
-use std::hash::Hash;
-use steadfast_core::ledger::Stamp;
+use super::saved::Saved;
+use std::rc::Rc;
 use steadfast_core::{
-    Action, At, Boot, Bundle, Cause, Digest, Event, Failure, Machine, Node, Offer, OtherSlot,
-    Policy, Sizes, Slot, Update, Verdict, Version, Why,
+    Action, At, Bundle, Cause, Digest, Event, Failure, Offer, Policy, Sizes, Slot, Update, Version,
 };
 
 /// The node at one moment.
@@ -19,6 +18,12 @@ pub struct World {
     pub power: Power,
     /// How many power cuts may still come.
     pub cuts: u8,
+    /// How often its data partition, or the count of the boot script, may still fail.
+    pub faults: u8,
+    /// In which ways the data partition may fail.
+    pub breaks: &'static [Data],
+    /// How often a bundle is asked for; from the second time on its source may hold another one.
+    pub attempts: u8,
     /// What a fleet offers, again and again: versions, and when they may be activated.
     pub offers: &'static [(&'static str, At)],
     /// What an onlooker remembers, and the node may not forget.
@@ -28,45 +33,96 @@ pub struct World {
 /// Whether the node runs.
 #[derive(Clone, Debug)]
 pub enum Power {
-    /// It is down; a panic's record or the watchdog's flag may lie in its memory.
-    Off(Option<Cause>),
+    /// It is down.
+    Off,
     /// The agent runs.
-    On(Box<Node>),
+    On(Running),
+}
+
+/// The agent that runs.
+#[derive(Clone, Debug)]
+pub struct Running {
+    /// Its last entry.
+    pub saved: Rc<Saved>,
+    /// Where that is.
+    pub kept: Kept,
+}
+
+/// Where the agent keeps its ledger.
+#[derive(Clone, Debug)]
+pub enum Kept {
+    /// On the disk.
+    Data,
+    /// In memory, since the disk could not be used.
+    Memory {
+        /// The first entry that is only there; of those between it and the last nothing depends.
+        first: Option<Rc<Saved>>,
+        /// Whether it goes on from what the disk says; an agent that could not read it began anew.
+        follows: bool,
+    },
 }
 
 /// What an onlooker remembers.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Seen {
     /// Whether what a slot holds passed its gate, or an operator vouched for it.
     pub approved: [bool; 2],
-    /// Digests that the ledger called refused.
-    pub refused: Vec<Digest>,
-    /// Digests of releases that were judged unhealthy.
-    pub unhealthy: Vec<Digest>,
+    /// Releases that the ledger called refused, a bit each.
+    pub refused: u16,
+    /// Releases that were judged unhealthy.
+    pub unhealthy: u16,
+    /// A panic that the ledger does not tell yet.
+    pub panic: Panicked,
+}
+
+/// A panic that the ledger does not tell yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Panicked {
+    /// There is none.
+    No,
+    /// There is one.
+    Yes,
+    /// There is one, and what was on trial in this slot is its cause.
+    OnTrial(Slot),
 }
 
 /// One thing that can happen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
     /// The boot script chooses; the kernel it starts does this.
-    PowerOn(Fate),
+    PowerOn(Fate, Count),
     /// The order that the node waits on comes back so.
     Port(Answer),
     /// Somebody says something.
     Heard(Box<Event>),
-    /// The agent ends and is started again.
-    AgentRestarts(Option<Cause>),
+    /// The agent ends, in a way that is no evidence or one that is, and is started again.
+    AgentRestarts(Ended),
     /// The machine is reset.
     Reset(Option<Cause>),
+    /// The data partition becomes so.
+    DataIs(Data),
+    /// The agent tries to leave memory for the disk.
+    Recovers,
+}
+
+/// How the agent ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// As somebody asked it to.
+    Well,
+    /// As nobody asked it to.
+    Badly,
 }
 
 /// What the kernel that was started does.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
     /// The agent starts.
     Starts,
-    /// It never gets to the agent.
-    Dies(Option<Cause>),
+    /// It never gets to the agent, and leaves nothing.
+    Dies,
+    /// It panics before the agent starts.
+    Panics,
 }
 
 /// How an order ends.
@@ -78,6 +134,8 @@ pub enum Answer {
     Failed,
     /// It fails although it was done, or half done.
     FailedAfterwards,
+    /// The source holds another bundle than it did.
+    Changed,
 }
 
 /// Where a step led, and at which effect the power was lost, if it was, with what that effect left.
@@ -89,10 +147,10 @@ pub fn bundle(number: u8) -> Bundle {
     Bundle { version, digest: Digest([number; 32]) }
 }
 
-pub(super) fn policy() -> Policy {
+pub(super) fn policy(fetch_attempts: u8) -> Policy {
     let compatible = "board".try_into().expect("short");
     let room = Sizes { boot: 1, root: 1 };
-    Policy { compatible, room, fetch_attempts: 1, restarts: 1, commit_attempts: 1 }
+    Policy { compatible, room, fetch_attempts, restarts: 1, commit_attempts: 1 }
 }
 
 pub(super) fn failed(cause: Cause) -> Failure {
@@ -102,54 +160,94 @@ pub(super) fn failed(cause: Cause) -> Failure {
 impl World {
     /// A new node with version 1 in slot A, which hears `offers` and bears `cuts` power cuts.
     pub fn new(offers: &'static [(&'static str, At)], cuts: u8) -> World {
-        let seen = Seen { approved: [true, false], refused: Vec::new(), unhealthy: Vec::new() };
-        World { disk: Disk::new(bundle(1)), power: Power::Off(None), cuts, offers, seen }
+        let approved = [true, false];
+        let seen = Seen { approved, refused: 0, unhealthy: 0, panic: Panicked::No };
+        let (disk, power) = (Disk::new(bundle(1)), Power::Off);
+        World { disk, power, cuts, faults: 0, breaks: &[], attempts: 1, offers, seen }
+    }
+
+    /// The same, with one fault: the data partition breaks in one of these ways, or the boot script's count is lost.
+    pub fn with_a_fault(self, breaks: &'static [Data]) -> World {
+        World { faults: 1, breaks, ..self }
+    }
+
+    /// The same, in which a bundle is asked for so many times.
+    pub fn with_attempts(self, attempts: u8) -> World {
+        World { attempts, ..self }
     }
 
     /// Every step that is possible now.
     pub fn steps(&self) -> Vec<Step> {
-        let panic = || Some(Cause::Panic);
-        match &self.power {
-            Power::Off(_) => {
-                let fates = [Fate::Starts, Fate::Dies(None), Fate::Dies(panic())];
-                fates.map(Step::PowerOn).into()
+        let mut steps = match &self.power {
+            Power::Off => self.steps_off(),
+            Power::On(running) => self.steps_on(running),
+        };
+        match self.disk.data {
+            Data::Works if self.faults > 0 => {
+                steps.extend(self.breaks.iter().copied().map(Step::DataIs));
             }
-            Power::On(node) => {
-                let mut steps = vec![
-                    Step::Reset(panic()),
-                    Step::Reset(None),
-                    Step::Reset(Some(Cause::Watchdog)),
-                    Step::AgentRestarts(None),
-                    Step::AgentRestarts(Some(Cause::AgentCrashed)),
-                ];
-                let offers = self.offers.iter().map(|(number, at)| {
-                    let source = (*number).try_into().expect("short");
-                    Event::Announced(Offer { source, at: *at, content: None })
-                });
-                steps.extend(offers.map(|event| Step::Heard(event.into())));
-                let said = [
-                    Event::WindowOpened,
-                    Event::Confirmed,
-                    Event::RollbackAsked,
-                    Event::CancelAsked,
-                ];
-                steps.extend(said.map(|event| Step::Heard(event.into())));
-                // One shutdown a trial: a second one leads to nothing new until they are counted as restarts.
-                if matches!(node.update, Update::Probation { shutdowns: 0, .. }) {
-                    steps.push(Step::Heard(Event::ShutdownAsked.into()));
-                }
-                let answers: &[Answer] = match node.update.action() {
-                    None => &[],
-                    Some(Action::Reboot) => &[Answer::Done],
-                    Some(Action::Fetch { .. } | Action::Verify(_) | Action::Judge) => {
-                        &[Answer::Done, Answer::Failed]
-                    }
-                    Some(_) => &[Answer::Done, Answer::Failed, Answer::FailedAfterwards],
-                };
-                steps.extend(answers.iter().copied().map(Step::Port));
-                steps
-            }
+            Data::Works => {}
+            Data::ReadOnly | Data::Gone => steps.push(Step::DataIs(Data::Works)),
         }
+        steps
+    }
+
+    /// Where the disk fails there is enough to try without what an end leaves behind; the other walks have that.
+    fn tries_evidence(&self) -> bool {
+        self.breaks.is_empty()
+    }
+
+    fn steps_off(&self) -> Vec<Step> {
+        let mut steps = vec![Step::PowerOn(Fate::Starts, Count::IsSaved)];
+        steps.push(Step::PowerOn(Fate::Dies, Count::IsSaved));
+        if self.tries_evidence() {
+            steps.push(Step::PowerOn(Fate::Panics, Count::IsSaved));
+        }
+        if self.faults > 0 {
+            steps.extend([Fate::Starts, Fate::Dies].map(|fate| Step::PowerOn(fate, Count::IsLost)));
+        }
+        steps
+    }
+
+    fn steps_on(&self, running: &Running) -> Vec<Step> {
+        let mut steps = vec![Step::Reset(None), Step::AgentRestarts(Ended::Well)];
+        if self.tries_evidence() {
+            steps.extend([Cause::Panic, Cause::Watchdog].map(|cause| Step::Reset(Some(cause))));
+            steps.push(Step::AgentRestarts(Ended::Badly));
+        }
+        if matches!(running.kept, Kept::Memory { .. }) && self.disk.data == Data::Works {
+            steps.push(Step::Recovers);
+        }
+        let node = &running.saved.node;
+        let mut said = self.said(running);
+        said.retain(|event| node.clone().next(event.clone(), &policy(self.attempts)) != *node);
+        steps.extend(said.into_iter().map(|event| Step::Heard(event.into())));
+        let mut answers = answers(&node.update).to_vec();
+        answers.retain(|answer| *answer != Answer::Changed || self.attempts > 1);
+        steps.extend(answers.into_iter().map(Step::Port));
+        steps
+    }
+
+    /// What people say. What a restart would have to know about is admitted only while the ledger is on the disk.
+    fn said(&self, running: &Running) -> Vec<Event> {
+        let update = &running.saved.node.update;
+        let on_disk = matches!(running.kept, Kept::Data);
+        let mut said = vec![Event::WindowOpened, Event::Confirmed];
+        if on_disk || matches!(update, Update::Probation { .. }) {
+            said.push(Event::RollbackAsked);
+        }
+        if on_disk {
+            said.push(Event::CancelAsked);
+            said.extend(self.offers.iter().map(|(number, at)| {
+                let source = (*number).try_into().expect("short");
+                Event::Announced(Offer { source, at: *at, content: None })
+            }));
+        }
+        // One shutdown a trial: a second one leads to nothing new until they are counted as restarts.
+        if self.tries_evidence() && matches!(update, Update::Probation { shutdowns: 0, .. }) {
+            said.push(Event::ShutdownAsked);
+        }
+        said
     }
 
     /// Every world that `step` can lead to: once with the plug in the wall, and, while there are cuts left, once for each
@@ -161,7 +259,6 @@ impl World {
             if world.happens(step, &mut Plug::in_the_wall(), broken)?.is_ok() {
                 worlds.push((None, world));
             }
-            let both = matches!(step, Step::PowerOn(_));
             for effect in 0.. {
                 let mut cut = false;
                 for leaves in Leaves::EACH.into_iter().filter(|_| self.cuts > 0) {
@@ -169,7 +266,7 @@ impl World {
                     let mut plug = Plug::pulled_at(effect, leaves);
                     if world.happens(step, &mut plug, broken)?.is_err() {
                         cut = true;
-                        world.power = Power::Off(None);
+                        world.goes_off();
                         worlds.push((Some((effect, leaves)), world));
                     }
                 }
@@ -177,7 +274,7 @@ impl World {
                     break;
                 }
             }
-            if !both {
+            if !matches!(step, Step::PowerOn(..)) {
                 break;
             }
         }
@@ -199,16 +296,25 @@ impl World {
         broken: BrokenSlot,
     ) -> Result<Result<(), PowerCut>, &'static str> {
         let done = match (self.power.clone(), step) {
-            (Power::Off(left), Step::PowerOn(fate)) => self.power_on(left, fate, plug, broken),
-            (Power::On(node), Step::Port(answer)) => return self.answers(&node, *answer, plug),
-            (Power::On(node), Step::Heard(event)) => self.turn(&node, *event.clone(), plug),
-            (Power::On(node), Step::AgentRestarts(cause)) => {
-                let evidence = cause.clone().map(failed);
-                let event = self.booted(node.booted, node.boot, evidence);
-                self.turn(&node, event, plug)
+            (_, Step::DataIs(data)) => {
+                self.faults -= u8::from(*data != Data::Works);
+                self.disk.data = *data;
+                Ok(())
             }
-            (Power::On(_), Step::Reset(cause)) => {
-                self.power = Power::Off(cause.clone());
+            (Power::Off, Step::PowerOn(fate, count)) => {
+                self.faults -= u8::from(*count == Count::IsLost);
+                return self.power_on((*fate, *count), plug, broken);
+            }
+            (Power::On(running), Step::Port(answer)) => {
+                return self.answers(&running, *answer, plug);
+            }
+            (Power::On(running), Step::Heard(event)) => self.turn(running, event, plug),
+            (Power::On(running), Step::AgentRestarts(ended)) => {
+                return self.agent_restarts(running, *ended, plug);
+            }
+            (Power::On(running), Step::Recovers) => return self.recovers(running, plug),
+            (Power::On(running), Step::Reset(cause)) => {
+                self.reset(&running, cause.as_ref());
                 Ok(())
             }
             (power, step) => unreachable!("{step:?} is no step of {power:?}"),
@@ -219,118 +325,16 @@ impl World {
         Ok(done)
     }
 
-    fn power_on(
-        &mut self,
-        left: Option<Cause>,
-        fate: &Fate,
-        plug: &mut Plug,
-        broken: BrokenSlot,
-    ) -> Result<(), PowerCut> {
-        let Chosen::Slot(slot) = choose(&mut self.disk, plug, broken)? else { return Ok(()) };
-        let whole = self.disk.bundle(slot).is_some();
-        if let (true, Fate::Starts) = (whole, fate) {
-            let id = self.disk.resume().map_or(1, |last| last.entry.next.boot[0].wrapping_add(1));
-            let event = self.booted(slot, [id; 16], left.map(failed));
-            let last = self.disk.resume();
-            let node = last.map_or_else(Node::default, |last| last.entry.next.clone());
-            return self.turn(&node, event, plug);
-        }
-        let last_words = match fate {
-            Fate::Dies(cause) if whole => cause.clone(),
-            _ => None,
-        };
-        self.power = Power::Off(last_words.or(left));
-        Ok(())
-    }
-
-    /// What the agent hears first.
-    fn booted(&self, slot: Slot, id: [u8; 16], evidence: Option<Failure>) -> Event {
-        let version = self.disk.bundle(slot).expect("what runs is whole").version.clone();
-        let other: OtherSlot = self.disk.boot_env().env.standing(slot.other(), TRIAL);
-        Event::Booted(Boot { slot, version, id, other, evidence })
-    }
-
-    /// One turn of the loop: decide, save, and go on.
-    pub(super) fn turn(
-        &mut self,
-        node: &Node,
-        event: Event,
-        plug: &mut Plug,
-    ) -> Result<(), PowerCut> {
-        let vouched = match &event {
-            Event::Judged(Verdict::Healthy) => true,
-            Event::Confirmed => node.admits_confirm().is_ok(),
-            _ => false,
-        };
-        if vouched {
-            self.seen.approved[node.booted as usize] = true;
-        }
-        let unhealthy = match (&node.update, &event) {
-            (Update::Probation { trial, .. }, Event::Judged(Verdict::Unhealthy(_))) => {
-                trial.digest.filter(|_| trial.why == Why::Update)
-            }
-            _ => None,
-        };
-        let mut machine = Machine::new(self.disk.resume().cloned(), policy(), digest);
-        debug_assert_eq!(machine.node(), node, "what runs is what was saved");
-        let disk = &mut self.disk;
-        let turned = machine.turn(event, Stamp::default(), |frame| disk.append(plug, frame))?;
-        let node = machine.node();
-        if turned.saved.is_some() {
-            remember(&mut self.seen.refused, node.refused.iter());
-            remember(&mut self.seen.unhealthy, unhealthy.iter());
-        }
-        self.power = Power::On(Box::new(node.clone()));
-        Ok(())
-    }
-
-    /// What must hold whatever happened.
-    pub(super) fn keeps_its_word(&self) -> Result<(), &'static str> {
-        if self.disk.slots.iter().all(|slot| *slot == Content::Broken) {
-            return Err("some slot is whole");
-        }
-        let Power::On(node) = &self.power else { return Ok(()) };
-        if let Some(ending) = &node.last
-            && (ending.outcome == steadfast_core::Outcome::Committed) != ending.failure.is_none()
-        {
-            return Err("every ending has a cause");
-        }
-        if self.seen.refused.iter().any(|digest| !node.refused.contains(digest)) {
-            return Err("a refusal is not forgotten");
-        }
-        match &node.committed {
-            Some(committed) if self.disk.bundle(committed.slot).is_none() => {
-                Err("the committed system is whole")
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// What is wrong with a node that waits for nobody, if anything is.
-    pub fn rests_badly(&self) -> Option<&'static str> {
-        let Power::On(node) = &self.power else { return Some("a node that rests runs") };
-        // After the boot script's defined rest somebody switches the node on again.
-        let mut disk = self.disk.clone();
-        let mut boot = || choose(&mut disk, &mut Plug::in_the_wall(), BrokenSlot::CannotBeLoaded);
-        let next = match boot() {
-            Ok(Chosen::Rest) => boot(),
-            chosen => chosen,
-        };
-        let Ok(Chosen::Slot(next)) = next else { return Some("a boot ends in a slot") };
-        if self.disk.bundle(node.booted).is_none() || self.disk.bundle(next).is_none() {
-            return Some("what runs, and what boots next, is whole");
-        }
-        let kept = node.runs_committed() && (next == node.booted || node.doubt.is_some());
-        let said = !node.runs_committed() && (node.doubt.is_some() || node.committed.is_none());
-        (!kept && !said).then_some("what runs is kept, or the node says why not")
-    }
-
     /// What happens when everything goes well from now on and each system is judged so; `None` when the node rests.
     pub fn goes_well(&self, verdict: Answer) -> Option<Step> {
-        let node = match &self.power {
-            Power::Off(_) => return Some(Step::PowerOn(Fate::Starts)),
-            Power::On(node) => node,
+        let running = match &self.power {
+            Power::Off => return Some(Step::PowerOn(Fate::Starts, Count::IsSaved)),
+            Power::On(running) => running,
         };
+        if matches!(running.kept, Kept::Memory { .. }) && self.disk.data == Data::Works {
+            return Some(Step::Recovers);
+        }
+        let node = &running.saved.node;
         let approved = self.seen.approved[node.booted as usize];
         match node.update.action() {
             None if matches!(node.update, Update::Ready { .. }) => {
@@ -343,11 +347,18 @@ impl World {
     }
 }
 
-fn remember<'d>(list: &mut Vec<Digest>, digests: impl Iterator<Item = &'d Digest>) {
-    for digest in digests {
-        if !list.contains(digest) {
-            list.push(*digest);
-        }
+/// How the order of this state can end.
+fn answers(update: &Update) -> &'static [Answer] {
+    use Answer::{Changed, Done, Failed, FailedAfterwards};
+    match update {
+        Update::Idle | Update::Ready { .. } => &[],
+        Update::Rebooting { .. } | Update::Returning { .. } => &[Done],
+        // What it may hold before is what somebody could have offered.
+        Update::Verifying { begun: Some(_), .. } => &[Done, Failed, Changed],
+        Update::Fetching { .. }
+        | Update::Verifying { .. }
+        | Update::Probation { .. }
+        | Update::Settling { .. } => &[Done, Failed],
+        _ => &[Done, Failed, FailedAfterwards],
     }
-    list.sort_unstable_by_key(|digest| digest.0);
 }
