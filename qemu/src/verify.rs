@@ -32,7 +32,7 @@ const TARGETS: [(&str, Option<u64>); 2] =
 const FUZZING: &str = "fuzzing";
 
 /// Scenarios that are tried, most telling first, as far as [`RUN_LIMIT`] allows.
-const SCENARIOS: [&str; 14] = [
+const SCENARIOS: [&str; 15] = [
     "good-update",
     "unhealthy",
     "no-boot",
@@ -41,6 +41,7 @@ const SCENARIOS: [&str; 14] = [
     "bad-input",
     "boot-environment",
     "network-faults",
+    "download",
     "kernel-panic",
     "agent-crash",
     "agent-crash-loop",
@@ -53,7 +54,7 @@ const SCENARIOS: [&str; 14] = [
 const POWER_CUTS: (&str, u32) = ("power cuts", 360);
 
 /// The whole run ends before this; CI stops it soon after.
-const RUN_LIMIT: Duration = Duration::from_secs(57 * 60);
+const RUN_LIMIT: Duration = Duration::from_secs(75 * 60);
 
 /// What to do after a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
