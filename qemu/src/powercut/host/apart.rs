@@ -67,7 +67,9 @@ pub(super) fn run(subject: &Subject, wanted: Wanted) -> Result<bool> {
     let tag = format!("{TAG}{}", process::id());
     let mount = env::temp_dir().join(&tag);
     fs::create_dir_all(&mount).with_context(|| format!("no folder {}", mount.display()))?;
-    let ended = Command::new("unshare")
+    let ended = Command::new("setpriv")
+        // A lab that is killed takes it along.
+        .args(["--pdeathsig", "KILL", "unshare"])
         .args(["--mount", "--propagation", "private", "--pid", "--fork", "--kill-child"])
         .args(["--mount-proc", "--", "sh", "-c", FIRST, "sh"])
         .arg(&mount)
