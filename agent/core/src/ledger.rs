@@ -113,15 +113,10 @@ fn understood(frame: &[u8]) -> Option<Entry> {
 pub fn frames(bytes: &[u8]) -> impl Iterator<Item = Frame<'_>> {
     let mut at = 0;
     core::iter::from_fn(move || {
-        while at < bytes.len() {
-            if let Some(frame) = whole(&bytes[at..]) {
-                let offset = at;
-                at += frame.len();
-                return Some(Frame { offset, bytes: frame, entry: understood(frame) });
-            }
-            at += 1;
-        }
-        None
+        let found = |offset| whole(&bytes[offset..]).map(|frame| (offset, frame));
+        let (offset, frame) = (at..bytes.len()).find_map(found)?;
+        at = offset + frame.len();
+        Some(Frame { offset, bytes: frame, entry: understood(frame) })
     })
 }
 

@@ -85,11 +85,6 @@ impl Update {
         }
     }
 
-    /// Whether the node waits for somebody else: nothing happens until an event from outside.
-    pub fn rests(&self) -> bool {
-        self.action().is_none()
-    }
-
     /// The version under way, once it is known.
     pub fn version(&self) -> Option<&crate::Version> {
         match self {

@@ -84,6 +84,19 @@ mod tests {
     }
 
     #[test]
+    fn a_window_within_a_day_is_open_from_its_first_minute_until_its_last() {
+        let window = Window::parse("02:30-04:00").expect("valid");
+        let at = |hours: u64, minutes: u64| {
+            let unix_s = 20_000 * 24 * 60 * 60 + (hours * 60 + minutes) * 60;
+            window.is_open(Clock { unix_s, up_s: 60, image_unix_s: 0 })
+        };
+        assert_eq!(
+            [at(0, 0), at(2, 29), at(2, 30), at(3, 59), at(4, 0), at(23, 0)],
+            [false, false, true, true, false, false]
+        );
+    }
+
+    #[test]
     fn by_a_clock_that_was_not_set_no_window_is_open() {
         let always = Window::parse("00:00-00:00").expect("valid");
         let image_unix_s = 1_700_000_000;
@@ -96,7 +109,7 @@ mod tests {
 
     #[test]
     fn what_is_not_a_window_is_refused() {
-        for text in ["", "1-2", "25:00-01:00", "01:60-02:00", "01:00", "9999:00-01:00"] {
+        for text in ["", "1-2", "24:00-01:00", "01:60-02:00", "01:00", "9999:00-01:00"] {
             assert_eq!(Window::parse(text), None, "{text}");
         }
     }

@@ -146,3 +146,18 @@ fn an_image_that_does_not_fit_its_partition_is_refused_before_anything_is_writte
         assert!(failure.evidence.contains(part), "{}", failure.evidence);
     }
 }
+
+#[test]
+fn an_installation_that_stopped_is_begun_again_as_often_as_the_policy_says() {
+    let stopped = |cause| Event::Installed(failed(cause));
+    let node = after(resting(), offered(At::Now));
+    let given_up = after(node.clone(), [stopped(Cause::Write)]);
+    assert_eq!(end(&given_up), (Outcome::Failed, Some(&version("2")), Cause::Write));
+    let again = after(node, [stopped(Cause::Installer)]);
+    assert!(matches!(again.update, Update::Fetching { attempt: 2, .. }), "{:?}", again.update);
+    let [_, fetched, verified] = offered(At::Now);
+    let node = after(again, [fetched, verified]);
+    assert!(matches!(node.update, Update::Installing { attempt: 2, .. }), "{:?}", node.update);
+    let ended = after(node, [stopped(Cause::Installer)]);
+    assert_eq!(end(&ended), (Outcome::Failed, Some(&version("2")), Cause::Installer));
+}

@@ -303,3 +303,13 @@ fn a_half_written_slot_that_starts_all_the_same_is_condemned() {
     let node = after(installing, [start(Slot::B, NEW, OtherSlot::Untried, None)]);
     assert_eq!(condemned(&node), Some(Cause::Write));
 }
+
+#[test]
+fn a_rollback_tries_the_previous_system_and_forgets_nothing_until_it_is_judged() {
+    let previous =
+        Some(Committed { slot: Slot::B, version: version("2"), digest: Some(digest(2)) });
+    let before = Node { previous, ..at_home(Update::Idle) };
+    let node = after(before.clone(), [Event::RollbackAsked]);
+    let update = Update::Activating { trial: trial(Why::Rollback), at: At::Now };
+    assert_eq!(node, Node { update, ..before });
+}
