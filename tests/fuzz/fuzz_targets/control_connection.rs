@@ -107,7 +107,7 @@ fn as_heard(request: &Request) -> Request {
 
 fn changes(request: &Request) -> bool {
     match request {
-        Request::Status | Request::Watch | Request::History => false,
+        Request::Status | Request::Watch | Request::History | Request::HistoryOf { .. } => false,
         Request::Update { .. } | Request::Confirm | Request::Rollback | Request::Cancel => true,
     }
 }
