@@ -32,7 +32,7 @@ const TARGETS: [(&str, Option<u64>); 2] =
 const FUZZING: &str = "fuzzing";
 
 /// Scenarios that are tried, most telling first, as far as [`RUN_LIMIT`] allows.
-const SCENARIOS: [&str; 15] = [
+const SCENARIOS: [&str; 14] = [
     "good-update",
     "unhealthy",
     "no-boot",
@@ -40,7 +40,6 @@ const SCENARIOS: [&str; 15] = [
     "unsigned",
     "bad-input",
     "boot-environment",
-    "network-faults",
     "download",
     "kernel-panic",
     "agent-crash",
