@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! journald (in memory) ──▶ journalctl --follow ──pipe──▶ the last 32 KiB ──▶ /data/steadfast/evidence/journal
+//!                     ╰──▶ journalctl, at an ordered end ──────╯
 //! ```
 //!
 //! Always true: nobody waits for it, neither journald nor the agent, so that a broken /data stops no one who
@@ -22,11 +23,11 @@ use tokio::process::Command;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, sleep_until, timeout};
 
-/// As many lines of the boot as could fit; the journal itself may hold a thousand times as many.
-const CATCH_UP: &str = "--lines=800";
+/// How the journal is read: as many lines of this boot as could fit; it may hold a thousand times as many.
+const AS_KEPT: [&str; 4] = ["--boot", "--lines=800", "--output=short-monotonic", "--quiet"];
 
-/// How long the end waits for lines that were logged before it.
-const LAST_WORDS: Duration = Duration::from_millis(300);
+/// How long journald may take for what it is asked at the end; the unit's `TimeoutStopSec` holds both questions.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// Why the journal is not kept.
 #[derive(Debug, thiserror::Error)]
@@ -65,22 +66,36 @@ async fn keep(folder: &Path) -> Result<(), KeepError> {
     let heading = Heading { boot, slot, version: version.to_string() };
     let mut asked_to_end = signal(SignalKind::terminate()).map_err(KeepError::Follow)?;
     let mut journalctl = Command::new("journalctl")
-        .args(["--follow", "--boot", CATCH_UP, "--output=short-monotonic", "--quiet"])
+        .arg("--follow")
+        .args(AS_KEPT)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .kill_on_drop(true)
         .spawn()
         .map_err(KeepError::Follow)?;
     let lines = journalctl.stdout.take().expect("it was asked for");
-    let ended = follow(lines, JournalFile::new(folder, heading), asked_to_end.recv()).await;
+    let file = JournalFile::new(folder, heading);
+    let ended = follow(lines, file, asked_to_end.recv(), now()).await;
     ended.map_err(KeepError::Follow)?.then_some(()).ok_or(KeepError::Ended)
 }
 
-/// Keeps what `lines` brings, until it ends or `end` comes. Returns whether it was asked to end.
+/// What the journal holds, with all that was logged before this is asked.
+async fn now() -> io::Result<Vec<u8>> {
+    let mut sync = Command::new("journalctl");
+    // Without it the lines that journald has not read yet are missing, and no others.
+    let _ = timeout(LAST_WORDS, sync.arg("--sync").kill_on_drop(true).status()).await;
+    let mut journalctl = Command::new("journalctl");
+    let read = journalctl.args(AS_KEPT).stdin(Stdio::null()).kill_on_drop(true).output();
+    Ok(timeout(LAST_WORDS, read).await??.stdout)
+}
+
+/// Keeps what `lines` brings, until it ends or `end` comes; then what the journal holds `now`. Returns whether
+/// it was asked to end.
 async fn follow(
     mut lines: impl AsyncRead + Unpin,
     mut file: JournalFile,
     end: impl Future<Output = Option<()>>,
+    now: impl Future<Output = io::Result<Vec<u8>>>,
 ) -> io::Result<bool> {
     let (mut tail, mut due, mut silent) = (Tail::default(), None, false);
     let mut bytes = [0; 8 << 10];
@@ -101,14 +116,10 @@ async fn follow(
             _ = &mut end => break true,
         }
     };
-    if asked {
-        // What was said until now is still on its way; what is said from now on is not waited for.
-        let rest = async {
-            while let Ok(length @ 1..) = lines.read(&mut bytes).await {
-                tail.feed(&bytes[..length]);
-            }
-        };
-        let _ = timeout(LAST_WORDS, rest).await;
+    // journald wakes its readers up to 250 ms late: the last words are asked for, the stream may not have them.
+    if asked && let Ok(journal) = now.await && !journal.is_empty() {
+        tail = Tail::default();
+        tail.feed(&journal);
     }
     write(&mut file, &tail, &mut silent);
     Ok(asked)

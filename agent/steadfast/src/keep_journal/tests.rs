@@ -15,13 +15,21 @@ struct Keeping {
     kept: JoinHandle<io::Result<bool>>,
 }
 
+/// With a journal that cannot be read at the end.
 fn keeping(file: impl FnOnce(&Path) -> std::path::PathBuf) -> Keeping {
+    keeping_with(file, || Err(io::ErrorKind::TimedOut.into()))
+}
+
+fn keeping_with(
+    file: impl FnOnce(&Path) -> std::path::PathBuf,
+    now: impl FnOnce() -> io::Result<Vec<u8>> + Send + 'static,
+) -> Keeping {
     let folder = tempfile::tempdir().expect("a folder");
     let version = Version::new("1.2.0").expect("a version").to_string();
     let heading = Heading { boot: [1; 16], slot: Slot::B, version };
     let file = JournalFile::new(&file(folder.path()), heading);
     let ((journal, lines), (end, asked)) = (duplex(1 << 20), channel());
-    let kept = tokio::spawn(follow(lines, file, async { asked.await.ok() }));
+    let kept = tokio::spawn(follow(lines, file, async { asked.await.ok() }, async { now() }));
     Keeping { folder, journal, end, kept }
 }
 
@@ -76,17 +84,28 @@ async fn nothing_is_written_while_nothing_is_logged() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_said_before_an_ordered_end_is_kept() {
-    let mut keeping = keeping(Path::to_owned);
-    settle().await;
-    keeping.journal.write_all(b"the agent's last word\n").await.expect("it is read");
+async fn an_ordered_end_keeps_what_the_journal_holds_and_not_only_what_its_reader_was_told() {
+    let mut keeping = keeping_with(Path::to_owned, || Ok(b"one\nthe agent's last word\n".to_vec()));
+    keeping.log("one\n").await;
     keeping.end.send(()).expect("it listens");
     assert!(keeping.kept.await.expect("it ends").expect("it wrote"));
     let kept = Kept::of_boot_before([2; 16], keeping.folder.path()).expect("written");
     assert_eq!(
         (kept.heading.slot, kept.lines.join("/")),
-        (Slot::B, "the agent's last word".into())
+        (Slot::B, "one/the agent's last word".into())
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_ordered_end_whose_journal_cannot_be_read_keeps_what_came_until_then() {
+    for now in [|| Err(io::ErrorKind::TimedOut.into()), || Ok(Vec::new())] {
+        let mut keeping = keeping_with(Path::to_owned, now);
+        keeping.log("one\n").await;
+        keeping.end.send(()).expect("it listens");
+        assert!(keeping.kept.await.expect("it ends").expect("it wrote"));
+        let kept = Kept::of_boot_before([2; 16], keeping.folder.path()).expect("written");
+        assert_eq!(kept.lines, ["one"]);
+    }
 }
 
 #[tokio::test(start_paused = true)]
