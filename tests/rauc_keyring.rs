@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use steadfast_core::Cause;
 
 use super::rauc_host::{
-    RaucHost, Setup,
+    RaucHost, Revocation, Setup,
     agent::Agent,
     bundles::Recipe,
     keys::{Authority, Signer, Validity, Wish},
@@ -105,22 +105,22 @@ fn a_node_in_the_far_future_takes_the_same_bundles() {
 }
 
 #[test]
-fn a_revoked_certificate_is_refused_only_where_the_node_is_told_to_look() {
+fn a_list_that_the_image_was_not_made_with_is_not_looked_at() {
     alone(async || {
         let host = node_with("").await;
         let root = host.authority.certificate();
         let signer = host.authority.signer(Validity::Now);
         let list = host.authority.revoke(&signer);
-        // As images are made today: a list in the keyring is not looked at.
         host.trust(&[root, list]);
         assert_eq!(release(&host, "revoked", &signer).await, Ok(()));
     });
 }
 
 #[test]
-fn a_node_that_checks_revocation_refuses_whom_the_list_names() {
+fn a_node_whose_image_has_a_list_refuses_whom_it_names() {
     alone(async || {
-        let host = node_with("check-crl=true").await;
+        let revocation = Revocation::Listed;
+        let host = RaucHost::start_with(Setup { revocation, ..Setup::node() }).await;
         let root = host.authority.certificate();
         let signer = |name| host.authority.signer_with(Wish { name, ..Wish::default() });
         let (good, bad) = (signer("good"), signer("bad"));

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use crate::host::Tool;
 use crate::places;
+use crate::revocation;
 use crate::variant::Variant;
 
 /// What RAUC needs to sign, and the keyring that goes into the image.
@@ -40,7 +41,7 @@ pub(crate) struct KeyArgs {
     /// Certificate of the signing key: a PEM file or a PKCS#11 URI
     #[arg(long, value_name = "FILE|URI")]
     pub(crate) cert: Option<String>,
-    /// Certificates that the node shall trust: a PEM file
+    /// Certificates that the node shall trust, with or without revocation lists: a PEM file
     #[arg(long, value_name = "FILE")]
     pub(crate) keyring: Option<PathBuf>,
 }
@@ -54,6 +55,7 @@ impl Signer {
                     present(file)?;
                 }
                 present(&keyring.to_string_lossy())?;
+                revocation::listed(keyring)?;
                 if variant == Variant::Production {
                     refuse_throwaway(keyring)?;
                 }

@@ -22,6 +22,7 @@ mod pipeline;
 mod places;
 mod release;
 mod reproducible;
+mod revocation;
 mod root;
 mod spdx;
 mod template;

@@ -26,6 +26,7 @@ use crate::keys::{KeyArgs, Signer, SignerKind};
 use crate::modules::Modules;
 use crate::places::{self, Scratch};
 use crate::release::{Described, Release};
+use crate::revocation;
 use crate::root::Root;
 use crate::variant::Variant;
 use crate::verity::{self, Compression, Packing, Verity};
@@ -206,7 +207,8 @@ impl Job<'_> {
             Err(_) => root.newest()?,
         };
         let own = places::own();
-        let values = board::values(&self.profile);
+        let revocation = revocation::listed(&self.signer.keyring)?;
+        let values = board::values(&self.profile).with("check_crl", revocation);
         root.overlay(&own.join("rootfs"), &values)?;
         root.settle(self.epoch)?;
         root.busybox_links(&self.appliance.packages.busybox_links)?;

@@ -49,6 +49,13 @@ pub(crate) enum Conf {
     Node,
 }
 
+/// Whether RAUC looks at revocation lists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Revocation {
+    Unlisted,
+    Listed,
+}
+
 /// What a host's system.conf, slots and clock may differ in.
 pub(crate) struct Setup {
     pub(crate) conf: Conf,
@@ -56,6 +63,8 @@ pub(crate) struct Setup {
     pub(crate) clock: Option<&'static str>,
     /// A line added to `[keyring]`.
     pub(crate) keyring: &'static str,
+    /// Whether a node's image was made with a revocation list.
+    pub(crate) revocation: Revocation,
     /// The device of slot rootfs.1, instead of a file.
     pub(crate) target: Option<PathBuf>,
     /// A line added to `[system]`.
@@ -73,6 +82,7 @@ impl Default for Setup {
             conf: Conf::Plain,
             clock: None,
             keyring: "",
+            revocation: Revocation::Unlisted,
             target: None,
             system: "",
             formats: "plain verity",
@@ -192,6 +202,7 @@ fn lay_out(path: &Path, authority: &Authority, setup: &Setup) {
         .replace("@COMPATIBLE@", COMPATIBLE)
         .replace("@SYSTEM@", setup.system)
         .replace("@KEYRING_LINE@", setup.keyring)
+        .replace("@LISTED@", &(setup.revocation == Revocation::Listed).to_string())
         .replace("@FORMATS@", setup.formats)
         .replace("@TARGET@", &target.display().to_string());
     write("system.conf", &conf);
@@ -206,6 +217,7 @@ fn node_conf() -> String {
         ("/data/rauc", "@ROOT@/data"),
         ("/usr/lib/steadfast/boot-state", "@ROOT@/boot/backend.sh"),
         ("/etc/rauc/keyring.pem\n", "@ROOT@/keyring.pem\n@KEYRING_LINE@\n"),
+        ("{{check_crl}}", "@LISTED@"),
         // This host's libraries lie where only root may read them.
         ("sandbox-user=nobody", "sandbox-user=root"),
         ("/dev/steadfast/{{root_a}}", "@ROOT@/slots/A"),

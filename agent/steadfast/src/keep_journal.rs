@@ -117,7 +117,10 @@ async fn follow(
         }
     };
     // journald wakes its readers up to 250 ms late: the last words are asked for, the stream may not have them.
-    if asked && let Ok(journal) = now.await && !journal.is_empty() {
+    if asked
+        && let Ok(journal) = now.await
+        && !journal.is_empty()
+    {
         tail = Tail::default();
         tail.feed(&journal);
     }
