@@ -6,8 +6,12 @@
 //!
 //! Always true: an entry that was reported as saved survives a power cut; a torn tail is cut off
 //! before the next entry is appended; when the folder cannot be written the ledger goes on in memory
-//! (a RAM file system) and says so, because a broken disk must not stop the node.
+//! (a RAM file system) and says so, because a broken disk must not stop the node; what an agent wrote that
+//! could not read the disk never takes the place of what the disk says ([`held`]).
 
+mod held;
+
+use held::{End, Held, Joint};
 use ring::digest::{SHA256, digest};
 use std::fs::{self, File};
 use std::io::{self, Seek, SeekFrom, Write};
@@ -62,14 +66,14 @@ pub struct LedgerFile {
     entries: u64,
     damage: Option<String>,
     broken_at: Option<u64>,
-    /// What the first entry that is carried over has to follow: the last whole frame, whoever wrote it.
-    found_head: Option<Digest>,
+    /// Where it ended when it was opened: what the first entry that is carried over has to follow.
+    end: End,
 }
 
 impl LedgerFile {
     /// Opens the ledger in `folder` and says where to resume. What was kept in `memory` while the
-    /// folder could not be used is carried over first. When it cannot be used now, the ledger goes
-    /// on in memory, from the newest entry that either of them shows.
+    /// folder could not be used is carried over first, if it goes on from there. When the folder cannot
+    /// be used now, the ledger goes on in memory, from what can be read of either of them.
     pub fn open(folder: &Path, memory: &Path) -> io::Result<(LedgerFile, Option<Last>)> {
         let opened = LedgerFile::open_in(folder, memory, Kept::Data);
         // A full disk is opened like any other, and takes nothing.
@@ -77,10 +81,11 @@ impl LedgerFile {
             Ok((last, ledger)) => Ok((ledger, last)),
             Err(error) => {
                 let (mut ledger, in_memory) = LedgerFile::open_in(memory, memory, Kept::Memory)?;
-                let in_folder = read_all(folder).ok().and_then(|found| found.last);
+                let in_folder = read_all(folder).unwrap_or_default();
+                let goes_on = Held::read(memory)?.joint(in_folder.end()).is_some();
                 folder.clone_into(&mut ledger.folder_wanted);
                 ledger.damage = Some(format!("{} cannot be used: {error}", folder.display()));
-                Ok((ledger, newer(in_memory, in_folder)))
+                Ok((ledger, in_memory.filter(|_| goes_on).or(in_folder.last)))
             }
         }
     }
@@ -113,38 +118,36 @@ impl LedgerFile {
             entries: found.entries,
             damage: found.damage(tail),
             broken_at: found.broken_at,
-            found_head: found.head,
+            end: found.end(),
         };
         Ok((ledger, found.last))
     }
 
-    /// Appends what was kept in memory and is newer, and forgets it there. What is older was written
-    /// by an agent that could not read the disk: it is not the node's history, and is told as damage.
+    /// Appends what was kept in memory and goes on from here, sets aside what does not, and forgets it there.
     /// Returns the last entry that there is then.
     fn carry_over(&mut self, mut last: Option<Last>) -> io::Result<Option<Last>> {
-        let path = self.memory.join("ledger");
-        let Ok(bytes) = fs::read(&path) else { return Ok(last) };
-        let mut dropped = 0;
-        for frame in ledger::frames(&bytes) {
-            let Some(entry) = frame.entry else { continue };
-            if last.as_ref().is_none_or(|last| last.entry.sequence < entry.sequence) {
+        let held = Held::read(&self.memory)?;
+        let another = Joint { others: held.count(), there: held.count() };
+        let Joint { others, there } = held.joint(self.end).unwrap_or(another);
+        held::set_aside(&self.folder, held.oldest(others))?;
+        for frame in held.from(there) {
+            let entry = ledger::frames(frame).find_map(|frame| frame.entry);
+            if let Some(entry) = &entry {
                 // The oldest entry that is kept may follow one that no longer is; the first follows none.
                 let oldest = if entry.sequence == 1 { Digest::ZERO } else { entry.previous };
-                if self.found_head.unwrap_or(oldest) != entry.previous {
+                if self.end.head.unwrap_or(oldest) != entry.previous {
                     self.broken_at = self.broken_at.or(Some(entry.sequence));
                 }
-                self.try_append(frame.bytes)?;
-                self.found_head = Some(sha256(frame.bytes));
-                last = Some(Last { entry, head: sha256(frame.bytes) });
-            } else {
-                dropped += 1;
             }
+            self.try_append(frame)?;
+            let head = sha256(frame);
+            self.end.head = Some(head);
+            last =
+                entry.map(|entry| Last { entry, head }).or(last.map(|last| Last { head, ..last }));
         }
-        if dropped > 0 {
-            self.damage =
-                Some(format!("{dropped} entries that were kept in memory do not follow it"));
-        }
-        fs::remove_file(path)?;
+        held::forget(&self.memory)?;
+        let told = self.damage.take().into_iter().chain(held::told_aside(&self.folder));
+        self.damage = told.reduce(|before, aside| format!("{before}; {aside}"));
         Ok(last)
     }
 
@@ -155,14 +158,20 @@ impl LedgerFile {
         }
         // Its own lock must not keep it out of carrying itself over.
         let (folder, memory) = (self.folder_wanted.clone(), self.memory.clone());
-        let Ok((mut ledger, last)) = LedgerFile::open_in(&folder, &memory, Kept::Data) else {
-            return Recovered::Unchanged;
+        let Ok(held) = Held::read(&memory) else { return Recovered::Unchanged };
+        let ahead = |disk: End| match held.is_empty() {
+            true => disk.sequence.is_some(),
+            false => held.joint(disk).is_none(),
         };
-        let bytes = fs::read(memory.join("ledger")).unwrap_or_default();
-        let first = ledger::frames(&bytes).find_map(|frame| frame.entry);
-        let first = first.map(|entry| entry.sequence);
-        if last.as_ref().is_some_and(|last| first.is_none_or(|first| first <= last.entry.sequence))
-        {
+        let Ok((mut ledger, last)) = LedgerFile::open_in(&folder, &memory, Kept::Data) else {
+            // What can be read, but not written, is the node's history all the same.
+            let read = || read_all(&folder).is_ok_and(|found| ahead(found.end()));
+            return match held.began_anew() && read() {
+                true => Recovered::DiskIsAhead,
+                false => Recovered::Unchanged,
+            };
+        };
+        if ahead(ledger.end) {
             return Recovered::DiskIsAhead;
         }
         if ledger.carry_over(last).is_err() {
@@ -255,12 +264,6 @@ fn segments(folder: &Path) -> Vec<PathBuf> {
     closed.chain([folder.join("ledger")]).filter(|path| path.exists()).collect()
 }
 
-/// The one with the higher sequence number.
-fn newer(one: Option<Last>, other: Option<Last>) -> Option<Last> {
-    let sequence = |last: &Option<Last>| last.as_ref().map(|last| last.entry.sequence);
-    if sequence(&other) > sequence(&one) { other } else { one }
-}
-
 #[derive(Default)]
 struct Found {
     last: Option<Last>,
@@ -274,6 +277,10 @@ struct Found {
 }
 
 impl Found {
+    fn end(&self) -> End {
+        End { head: self.head, sequence: self.last.as_ref().map(|last| last.entry.sequence) }
+    }
+
     /// What is wrong with it, beside a torn tail, which is never longer than one frame.
     fn damage(&self, tail: u64) -> Option<String> {
         let mut wrong = Vec::new();

@@ -1,3 +1,5 @@
+mod late;
+
 use super::*;
 use steadfast_core::ledger::{MAX_FRAME, Stamp, encode};
 use steadfast_core::{Event, Node};
@@ -237,21 +239,6 @@ fn what_memory_held_is_carried_over_once() {
     fs::write(&memory, held).expect("writable");
     let (ledger, last) = open(folder.path());
     assert_eq!((ledger.entries(), ledger.broken_at(), sequence(last)), (2, None, Some(2)));
-}
-
-#[test]
-fn what_memory_held_and_does_not_follow_the_disk_is_told_as_a_broken_chain_at_once() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let (mut ledger, _) = open(folder.path());
-    let head = append(&mut ledger, 1, Digest::ZERO);
-    drop(ledger);
-    let kept = [frame(3, Digest([7; 32])), frame(4, head)].concat();
-    fs::create_dir_all(folder.path().join("memory")).expect("writable");
-    fs::write(folder.path().join("memory/ledger"), kept).expect("writable");
-    let (ledger, last) = open(folder.path());
-    assert_eq!((sequence(last), ledger.broken_at()), (Some(4), Some(3)));
-    drop(ledger);
-    assert_eq!(open(folder.path()).0.broken_at(), Some(3), "and at every start after that");
 }
 
 /// Where the chain breaks when memory held `kept` and the disk has `before`; now and at the next start.
