@@ -1,4 +1,5 @@
 mod downloads;
+mod late;
 
 use super::*;
 use crate::agent::config::Folders;
