@@ -66,8 +66,6 @@ pub struct LedgerFile {
     entries: u64,
     damage: Option<String>,
     broken_at: Option<u64>,
-    /// Where it ended when it was opened: what the first entry that is carried over has to follow.
-    end: End,
 }
 
 impl LedgerFile {
@@ -77,7 +75,7 @@ impl LedgerFile {
     pub fn open(folder: &Path, memory: &Path) -> io::Result<(LedgerFile, Option<Last>)> {
         let opened = LedgerFile::open_in(folder, memory, Kept::Data);
         // A full disk is opened like any other, and takes nothing.
-        match opened.and_then(|(mut ledger, last)| Ok((ledger.carry_over(last)?, ledger))) {
+        match opened.and_then(|(mut ledger, found)| Ok((ledger.carry_over(found)?, ledger))) {
             Ok((last, ledger)) => Ok((ledger, last)),
             Err(error) => {
                 let (mut ledger, in_memory) = LedgerFile::open_in(memory, memory, Kept::Memory)?;
@@ -85,12 +83,12 @@ impl LedgerFile {
                 let goes_on = Held::read(memory)?.joint(in_folder.end()).is_some();
                 folder.clone_into(&mut ledger.folder_wanted);
                 ledger.damage = Some(format!("{} cannot be used: {error}", folder.display()));
-                Ok((ledger, in_memory.filter(|_| goes_on).or(in_folder.last)))
+                Ok((ledger, in_memory.last.filter(|_| goes_on).or(in_folder.last)))
             }
         }
     }
 
-    fn open_in(folder: &Path, memory: &Path, kept: Kept) -> io::Result<(LedgerFile, Option<Last>)> {
+    fn open_in(folder: &Path, memory: &Path, kept: Kept) -> io::Result<(LedgerFile, Found)> {
         fs::create_dir_all(folder)?;
         let path = folder.join("ledger");
         let fresh = !path.exists();
@@ -101,9 +99,9 @@ impl LedgerFile {
         if fresh {
             File::open(folder)?.sync_all()?;
         }
-        let found = read_all(folder)?;
-        let tail = file.metadata()?.len() - found.newest_end;
-        if tail > 0 {
+        let mut found = read_all(folder)?;
+        found.tail = file.metadata()?.len() - found.newest_end;
+        if found.tail > 0 {
             file.set_len(found.newest_end)?;
             file.sync_all()?;
         }
@@ -116,39 +114,28 @@ impl LedgerFile {
             file,
             length: found.newest_end,
             entries: found.entries,
-            damage: found.damage(tail),
+            damage: found.damage(),
             broken_at: found.broken_at,
-            end: found.end(),
         };
-        Ok((ledger, found.last))
+        Ok((ledger, found))
     }
 
-    /// Appends what was kept in memory and goes on from here, sets aside what does not, and forgets it there.
-    /// Returns the last entry that there is then.
-    fn carry_over(&mut self, mut last: Option<Last>) -> io::Result<Option<Last>> {
+    /// Appends what was kept in memory and goes on from what was found here, sets aside what does not, and
+    /// forgets it there. Returns the last entry that there is then.
+    fn carry_over(&mut self, mut found: Found) -> io::Result<Option<Last>> {
         let held = Held::read(&self.memory)?;
         let another = Joint { others: held.count(), there: held.count() };
-        let Joint { others, there } = held.joint(self.end).unwrap_or(another);
+        let Joint { others, there } = held.joint(found.end()).unwrap_or(another);
         held::set_aside(&self.folder, held.oldest(others))?;
-        for frame in held.from(there) {
-            let entry = ledger::frames(frame).find_map(|frame| frame.entry);
-            if let Some(entry) = &entry {
-                // The oldest entry that is kept may follow one that no longer is; the first follows none.
-                let oldest = if entry.sequence == 1 { Digest::ZERO } else { entry.previous };
-                if self.end.head.unwrap_or(oldest) != entry.previous {
-                    self.broken_at = self.broken_at.or(Some(entry.sequence));
-                }
-            }
-            self.try_append(frame)?;
-            let head = sha256(frame);
-            self.end.head = Some(head);
-            last =
-                entry.map(|entry| Last { entry, head }).or(last.map(|last| Last { head, ..last }));
+        held.from(there).try_for_each(|frame| self.try_append(frame))?;
+        if there < held.count() {
+            found = Found { tail: found.tail, ..read_all(&self.folder)? };
+            self.broken_at = found.broken_at;
         }
         held::forget(&self.memory)?;
-        let told = self.damage.take().into_iter().chain(held::told_aside(&self.folder));
+        let told = found.damage().into_iter().chain(held::told_aside(&self.folder));
         self.damage = told.reduce(|before, aside| format!("{before}; {aside}"));
-        Ok(last)
+        Ok(found.last)
     }
 
     /// Tries to leave memory for the folder again, if that is where the ledger is.
@@ -163,7 +150,7 @@ impl LedgerFile {
             true => disk.sequence.is_some(),
             false => held.joint(disk).is_none(),
         };
-        let Ok((mut ledger, last)) = LedgerFile::open_in(&folder, &memory, Kept::Data) else {
+        let Ok((mut ledger, found)) = LedgerFile::open_in(&folder, &memory, Kept::Data) else {
             // What can be read, but not written, is the node's history all the same.
             let read = || read_all(&folder).is_ok_and(|found| ahead(found.end()));
             return match held.began_anew() && read() {
@@ -171,10 +158,10 @@ impl LedgerFile {
                 false => Recovered::Unchanged,
             };
         };
-        if ahead(ledger.end) {
+        if ahead(found.end()) {
             return Recovered::DiskIsAhead;
         }
-        if ledger.carry_over(last).is_err() {
+        if ledger.carry_over(found).is_err() {
             return Recovered::Unchanged;
         }
         tracing::info!(folder = %folder.display(), "the ledger is back on its disk");
@@ -274,6 +261,8 @@ struct Found {
     damaged: usize,
     broken_at: Option<u64>,
     newest_end: u64,
+    /// How many bytes behind the last whole frame were cut off.
+    tail: u64,
 }
 
 impl Found {
@@ -282,13 +271,13 @@ impl Found {
     }
 
     /// What is wrong with it, beside a torn tail, which is never longer than one frame.
-    fn damage(&self, tail: u64) -> Option<String> {
+    fn damage(&self) -> Option<String> {
         let mut wrong = Vec::new();
         if self.damaged > 0 {
             wrong.push(format!("{} bytes in the middle are not entries", self.damaged));
         }
-        if tail > ledger::MAX_FRAME as u64 {
-            wrong.push(format!("{tail} bytes at the end were not entries"));
+        if self.tail > ledger::MAX_FRAME as u64 {
+            wrong.push(format!("{} bytes at the end were not entries", self.tail));
         }
         if self.unknown > 0 {
             wrong.push(format!("{} entries are another version's", self.unknown));

@@ -1,12 +1,14 @@
-//! The ledger's files: whatever lies in them, the agent opens them, appends, and finds again what it appended.
+//! The ledger's files: whatever lies in them, the agent opens them, loses nothing of what was in memory, appends, and
+//! finds again what it appended.
 
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
+use std::collections::HashSet;
 use std::sync::LazyLock;
 use steadfast_adapters::ledger_file::{Kept, LedgerFile, sha256};
-use steadfast_core::ledger::{Last, Stamp};
-use steadfast_core::{Boot, Event, Machine, OtherSlot, Slot, Version};
+use steadfast_core::ledger::{self, Last, Stamp};
+use steadfast_core::{Boot, Digest, Event, Machine, OtherSlot, Slot, Version};
 use steadfast_fuzz::{Scratch, limited, policy, with_checksums};
 
 fuzz_target!(|data: &[u8]| limited(data, judge));
@@ -14,10 +16,26 @@ fuzz_target!(|data: &[u8]| limited(data, judge));
 static FOLDER: LazyLock<Scratch> = LazyLock::new(|| Scratch::folder("data"));
 static MEMORY: LazyLock<Scratch> = LazyLock::new(|| Scratch::folder("memory"));
 
+/// Every file that a ledger is kept in here.
+const FILES: [&str; 4] = ["ledger.2", "ledger.1", "ledger", "ledger.aside"];
+
 fn judge(data: &[u8]) {
     let Some((cuts, bytes)) = data.split_first_chunk::<3>() else { return };
-    write(*cuts, &with_checksums(bytes));
+    let bytes = with_checksums(bytes);
+    let in_memory = write(*cuts, &bytes);
+    let (disk, says) = opened();
+    let alone = (disk.entries(), disk.broken_at());
+    drop(disk);
+    MEMORY.write("ledger", in_memory);
     let (mut ledger, last) = opened();
+    nothing_is_lost(in_memory);
+    if ledger.entries() == alone.0 {
+        assert_eq!(
+            (&last, ledger.broken_at()),
+            (&says, alone.1),
+            "what was set aside says nothing"
+        );
+    }
     let (entries, broken_at) = (ledger.entries(), ledger.broken_at());
     // A ledger of which this version understands no entry is told as such, and begins anew.
     let begins_anew = last.is_none() && entries > 0;
@@ -40,23 +58,34 @@ fn opened() -> (LedgerFile, Option<Last>) {
     opened
 }
 
-/// Two closed segments, the open one, and what was kept in memory, each as long as its cut says.
-fn write(cuts: [u8; 3], mut bytes: &[u8]) {
-    for folder in [&FOLDER, &MEMORY] {
-        for name in ["ledger", "ledger.1", "ledger.2"] {
-            let _ = std::fs::remove_file(folder.path().join(name));
-        }
+/// Each frame that was in memory is in the ledger or beside it, or one that follows it is there.
+fn nothing_is_lost(in_memory: &[u8]) {
+    let files = FILES.map(|name| std::fs::read(FOLDER.path().join(name)).unwrap_or_default());
+    let digests = |bytes| ledger::frames(bytes).map(|frame| sha256(frame.bytes));
+    let mut there: HashSet<Digest> = files.iter().flat_map(|bytes| digests(bytes)).collect();
+    let frames: Vec<_> = ledger::frames(in_memory).collect();
+    for frame in frames.into_iter().rev() {
+        assert!(there.contains(&sha256(frame.bytes)), "a frame was lost");
+        // What another version's frame follows is not known here.
+        let Some(entry) = frame.entry else { return };
+        there.insert(entry.previous);
     }
-    for (name, cut) in ["ledger.2", "ledger.1", "ledger"].into_iter().zip(cuts) {
+}
+
+/// Two closed segments and the open one, each as long as its cut says. The rest was kept in memory.
+fn write(cuts: [u8; 3], mut bytes: &[u8]) -> &[u8] {
+    for name in FILES {
+        let _ = std::fs::remove_file(FOLDER.path().join(name));
+        let _ = std::fs::remove_file(MEMORY.path().join(name));
+    }
+    for (name, cut) in FILES.into_iter().zip(cuts) {
         let (part, rest) = bytes.split_at(bytes.len() * usize::from(cut) / 255);
         bytes = rest;
         if !part.is_empty() {
             FOLDER.write(name, part);
         }
     }
-    if !bytes.is_empty() {
-        MEMORY.write("ledger", bytes);
-    }
+    bytes
 }
 
 fn started() -> Event {

@@ -112,8 +112,8 @@ impl World {
         Ok(self.clears_evidence(plug))
     }
 
-    /// Where the agent resumes (`LedgerFile::open`): what is only in memory is carried over first, and what does not
-    /// follow the disk's ledger is dropped.
+    /// Where the agent resumes (`LedgerFile::open`): what is only in memory is carried over first; what does not follow
+    /// the disk's ledger is dropped as soon as that can be read.
     fn opens(&mut self, memory: Option<Running>, plug: &mut Plug) -> Result<Running, PowerCut> {
         let new = || Rc::new(Saved::new(Node::default()));
         if self.disk.data == Data::Works {
@@ -124,6 +124,7 @@ impl World {
             let saved = self.disk.ledger().cloned().unwrap_or_else(new);
             return Ok(Running { saved, kept: Kept::Data });
         }
+        let memory = memory.filter(|running| !self.is_ahead(running));
         Ok(match memory {
             Some(Running { saved, kept: kept @ Kept::Memory { .. } }) => Running { saved, kept },
             _ => {
@@ -132,6 +133,18 @@ impl World {
                 Running { saved, kept: Kept::Memory { first: None, follows } }
             }
         })
+    }
+
+    /// Whether the disk can be read and says what this agent does not know, which could not read it at its start.
+    fn is_ahead(&self, running: &Running) -> bool {
+        let anew = matches!(running.kept, Kept::Memory { follows: false, .. });
+        anew && self.disk.readable().is_some()
+    }
+
+    /// Whether the agent leaves memory, or starts anew from what it can read now.
+    pub(super) fn can_recover(&self, running: &Running) -> bool {
+        let in_memory = matches!(running.kept, Kept::Memory { .. });
+        in_memory && (self.disk.data == Data::Works || self.is_ahead(running))
     }
 
     /// What the agent hears first; what says most about the last end comes first.
@@ -151,7 +164,7 @@ impl World {
 
     /// Leaves memory for the disk (`LedgerFile::recover`), or starts anew from a disk that knows more.
     pub(super) fn recovers(&mut self, running: Running, plug: &mut Plug) -> Happened {
-        if !matches!(running.kept, Kept::Memory { follows: true, .. }) {
+        if self.is_ahead(&running) {
             return self.agent_restarts(running, Ended::Well, plug);
         }
         match self.opens(Some(running), plug) {

@@ -187,7 +187,9 @@ impl World {
                 steps.extend(self.breaks.iter().copied().map(Step::DataIs));
             }
             Data::Works => {}
-            Data::ReadOnly | Data::Gone => steps.push(Step::DataIs(Data::Works)),
+            Data::ReadOnly => steps.push(Step::DataIs(Data::Works)),
+            // What comes back late may come back so that it can only be read.
+            Data::Gone => steps.extend([Data::Works, Data::ReadOnly].map(Step::DataIs)),
         }
         steps
     }
@@ -215,7 +217,7 @@ impl World {
             steps.extend([Cause::Panic, Cause::Watchdog].map(|cause| Step::Reset(Some(cause))));
             steps.push(Step::AgentRestarts(Ended::Badly));
         }
-        if matches!(running.kept, Kept::Memory { .. }) && self.disk.data == Data::Works {
+        if self.can_recover(running) {
             steps.push(Step::Recovers);
         }
         let node = &running.saved.node;
@@ -297,7 +299,7 @@ impl World {
     ) -> Result<Result<(), PowerCut>, &'static str> {
         let done = match (self.power.clone(), step) {
             (_, Step::DataIs(data)) => {
-                self.faults -= u8::from(*data != Data::Works);
+                self.faults -= u8::from(self.disk.data == Data::Works);
                 self.disk.data = *data;
                 Ok(())
             }
@@ -331,7 +333,7 @@ impl World {
             Power::Off => return Some(Step::PowerOn(Fate::Starts, Count::IsSaved)),
             Power::On(running) => running,
         };
-        if matches!(running.kept, Kept::Memory { .. }) && self.disk.data == Data::Works {
+        if self.can_recover(running) {
             return Some(Step::Recovers);
         }
         let node = &running.saved.node;

@@ -174,6 +174,22 @@ fn an_agent_that_can_only_read_its_late_disk_goes_on_from_there_all_the_same() {
 }
 
 #[test]
+fn an_agent_that_has_read_the_disk_stays_while_that_cannot_be_written() {
+    let folder = holding(&ours(1..=2), &[]);
+    let holder = LedgerFile::open(&folder.path().join("data"), &folder.path().join("none"));
+    let (mut ledger, last) = open(folder.path());
+    append(&mut ledger, 3, last.expect("two entries").head);
+    let (mut holder, last) = holder.expect("a ledger");
+    let head = last.expect("two entries").head;
+    (3..=4).fold(head, |head, sequence| append(&mut holder, sequence + 10, head));
+    assert_eq!(
+        ledger.recover(),
+        Recovered::Unchanged,
+        "a second agent is not started again and again"
+    );
+}
+
+#[test]
 fn a_new_disk_takes_the_ledger_that_began_without_it() {
     let (folder, mut ledger) = in_memory(&[], &anew(3));
     assert_eq!(ledger.recover(), Recovered::OnDisk);
@@ -204,22 +220,46 @@ fn a_ledger_that_began_in_memory_goes_on_where_its_carry_over_was_cut() {
 }
 
 #[test]
+fn what_is_no_part_of_the_ledger_is_set_aside_though_the_carry_over_was_cut() {
+    let memory = [anew(5), ours(3..=5)].concat();
+    for carried in 2..=5 {
+        let folder = holding(&ours(1..=carried), &memory);
+        assert_eq!(stands(open(folder.path())), (Some(5), 5, None));
+        assert_eq!(aside(folder.path()), anew(5).concat());
+    }
+}
+
+#[test]
 fn a_disk_that_lost_its_end_takes_what_came_after_it_and_the_chain_is_told_as_broken() {
     let (folder, mut ledger) = in_memory(&ours(1..=2), &ours(5..=6));
     assert_eq!((ledger.recover(), ledger.broken_at()), (Recovered::OnDisk, Some(5)));
     drop(ledger);
     assert_eq!(stands(open(folder.path())), (Some(6), 4, Some(5)));
     assert_eq!(damage(folder.path()), "", "nothing of it was set aside");
+    let folder = holding(&ours(1..=2), &[anew(5), ours(5..=6)].concat());
+    assert_eq!(stands(open(folder.path())), (Some(6), 4, Some(5)));
+    assert_eq!(aside(folder.path()), anew(5).concat());
 }
 
 #[test]
 fn a_disk_that_went_on_without_the_agent_is_not_written_on() {
-    let (folder, mut ledger) =
-        in_memory(&ours(1..=6), &chain(Digest([7; 32]), &Event::Confirmed, 5..=8));
-    assert_eq!(ledger.recover(), Recovered::DiskIsAhead);
+    for first in 5..=6 {
+        let memory = chain(Digest([7; 32]), &Event::Confirmed, first..=first + 3);
+        let (folder, mut ledger) = in_memory(&ours(1..=6), &memory);
+        assert_eq!(ledger.recover(), Recovered::DiskIsAhead);
+        drop(ledger);
+        assert_eq!(stands(open(folder.path())), (Some(6), 6, None));
+        assert!(damage(folder.path()).starts_with("4 entries"));
+    }
+}
+
+#[test]
+fn a_disk_of_which_nothing_is_understood_takes_what_memory_held() {
+    let theirs = [of_another_version(frame(1, Digest::ZERO))];
+    let (folder, mut ledger) = in_memory(&theirs, &anew(3));
+    assert_eq!((ledger.recover(), ledger.broken_at()), (Recovered::OnDisk, Some(1)));
     drop(ledger);
-    assert_eq!(stands(open(folder.path())), (Some(6), 6, None));
-    assert!(damage(folder.path()).starts_with("4 entries"));
+    assert_eq!(stands(open(folder.path())), (Some(3), 4, Some(1)));
 }
 
 #[test]
@@ -236,10 +276,20 @@ fn what_another_version_kept_in_memory_is_carried_over_with_the_rest() {
     let head = sha256(&ours(1..=1).concat());
     let theirs = of_another_version(frame(2, head));
     let last = frame(3, sha256(&theirs));
-    let folder = holding(&ours(1..=1), &[frame(2, head), theirs.clone(), last]);
+    let folder = holding(&ours(1..=1), &[frame(2, head), theirs.clone(), last.clone()]);
     let (ledger, _) = open(folder.path());
     assert_eq!(ledger.entries(), 4);
     drop(ledger);
+    let there = [&ours(1..=1)[..], &[frame(2, head), theirs.clone()]].concat();
+    let folder = holding(&there, &[frame(2, head), theirs.clone(), last]);
+    assert_eq!(open(folder.path()).0.entries(), 4);
+    assert!(!folder.path().join("data/ledger.aside").exists(), "it is no other ledger");
+    let folder = holding(&ours(1..=1), &[frame(2, head), theirs.clone()]);
+    let (ledger, last) = open(folder.path());
+    let last = last.expect("the second");
+    assert_eq!(ledger.damage(), Some("1 entries are another version's"), "at once");
+    drop(ledger);
+    assert_eq!((last.entry.sequence, last.head), (2, sha256(&theirs)), "the next one follows it");
     let folder = holding(&ours(1..=2), &[theirs]);
     let (ledger, last) = open(folder.path());
     assert_eq!((ledger.entries(), sequence(last)), (2, Some(2)));
