@@ -66,6 +66,17 @@ pub struct LedgerFile {
     entries: u64,
     damage: Option<String>,
     broken_at: Option<u64>,
+    /// What there is, when this version of the agent understands none of it.
+    foreign: Option<Foreign>,
+}
+
+/// Entries that only another version of the agent understands, and nothing else: what the next entry follows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Foreign {
+    /// How many they are.
+    pub entries: u64,
+    /// The digest of the last one.
+    pub head: Digest,
 }
 
 impl LedgerFile {
@@ -83,6 +94,7 @@ impl LedgerFile {
                 let goes_on = Held::read(memory)?.joint(in_folder.end()).is_some();
                 folder.clone_into(&mut ledger.folder_wanted);
                 ledger.damage = Some(format!("{} cannot be used: {error}", folder.display()));
+                ledger.foreign = ledger.foreign.or(in_folder.foreign());
                 Ok((ledger, in_memory.last.filter(|_| goes_on).or(in_folder.last)))
             }
         }
@@ -116,6 +128,7 @@ impl LedgerFile {
             entries: found.entries,
             damage: found.damage(),
             broken_at: found.broken_at,
+            foreign: found.foreign(),
         };
         Ok((ledger, found))
     }
@@ -130,7 +143,7 @@ impl LedgerFile {
         held.from(there).try_for_each(|frame| self.try_append(frame))?;
         if there < held.count() {
             found = Found { tail: found.tail, ..read_all(&self.folder)? };
-            self.broken_at = found.broken_at;
+            (self.broken_at, self.foreign) = (found.broken_at, found.foreign());
         }
         held::forget(&self.memory)?;
         let told = found.damage().into_iter().chain(held::told_aside(&self.folder));
@@ -230,6 +243,11 @@ impl LedgerFile {
         self.damage.as_deref()
     }
 
+    /// What the first entry of this version follows, if this version understands none that is there.
+    pub fn foreign(&self) -> Option<Foreign> {
+        self.foreign
+    }
+
     /// The first entry that does not name the one before it.
     pub fn broken_at(&self) -> Option<u64> {
         self.broken_at
@@ -268,6 +286,11 @@ struct Found {
 impl Found {
     fn end(&self) -> End {
         End { head: self.head, sequence: self.last.as_ref().map(|last| last.entry.sequence) }
+    }
+
+    fn foreign(&self) -> Option<Foreign> {
+        let head = self.head.filter(|_| self.last.is_none())?;
+        Some(Foreign { entries: self.entries, head })
     }
 
     /// What is wrong with it, beside a torn tail, which is never longer than one frame.

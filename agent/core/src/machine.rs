@@ -45,6 +45,12 @@ impl Machine {
         }
     }
 
+    /// The same, whose next entry follows so many others that end with `head` and that this version of the agent
+    /// does not understand.
+    pub fn after(self, entries: u64, head: Digest) -> Machine {
+        Machine { sequence: entries, head, ..self }
+    }
+
     /// Where the node stands.
     pub fn node(&self) -> &Node {
         &self.node

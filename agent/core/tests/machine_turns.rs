@@ -128,3 +128,18 @@ fn an_event_that_is_not_waited_for_saves_nothing_and_orders_nothing() {
     }
     assert_eq!(node.bytes.len(), saved);
 }
+
+#[test]
+fn a_node_that_understands_no_entry_begins_anew_behind_the_last_one() {
+    let head = Digest([7; 32]);
+    let mut machine = Machine::new(None, policy(), hash).after(40, head);
+    assert_eq!(machine.node(), &steadfast_core::Node::default());
+    let mut bytes = Vec::new();
+    let save = |frame: &[u8]| -> Result<(), ()> {
+        bytes.extend_from_slice(frame);
+        Ok(())
+    };
+    machine.turn(started(1), Stamp::default(), save).expect("it is saved");
+    let read = ledger::read(&bytes, head, hash);
+    assert_eq!((read.broken_at, read.last.map(|last| last.entry.sequence)), (None, Some(41)));
+}

@@ -27,10 +27,7 @@ fn judge(data: &[u8]) {
             assert_eq!(&bytes[frame.offset..][..frame.bytes.len()], frame.bytes);
             frame.entry.iter().for_each(means_the_same);
         }
-        // A ledger of which this version understands no entry is told as such, and begins anew.
-        if found.last.is_some() || found.entries == 0 {
-            goes_on(bytes, found);
-        }
+        goes_on(bytes, found);
     }
 }
 
@@ -55,7 +52,11 @@ fn means_the_same(entry: &Entry) {
 /// A node that resumes here and hears what the ledger tells of appends a chain that holds.
 fn goes_on(bytes: &[u8], found: Read) {
     let events = ledger::frames(bytes).filter_map(|frame| frame.entry).map(|entry| entry.event);
+    let foreign = found.last.is_none() && found.entries > 0;
     let mut machine = Machine::new(found.last, policy(), sha256);
+    if foreign {
+        machine = machine.after(found.entries, found.head);
+    }
     let mut grown = bytes[..found.end].to_vec();
     let mut saved = 0;
     for event in std::iter::once(started(bytes)).chain(events.take(EVENTS)) {

@@ -6,7 +6,7 @@
 use libfuzzer_sys::fuzz_target;
 use std::collections::HashSet;
 use std::sync::LazyLock;
-use steadfast_adapters::ledger_file::{Kept, LedgerFile, sha256};
+use steadfast_adapters::ledger_file::{Foreign, Kept, LedgerFile, sha256};
 use steadfast_core::ledger::{self, Last, Stamp};
 use steadfast_core::{Boot, Digest, Event, Machine, OtherSlot, Slot, Version};
 use steadfast_fuzz::{Scratch, limited, policy, with_checksums};
@@ -37,11 +37,15 @@ fn judge(data: &[u8]) {
         );
     }
     let (entries, broken_at) = (ledger.entries(), ledger.broken_at());
-    // A ledger of which this version understands no entry is told as such, and begins anew.
-    let begins_anew = last.is_none() && entries > 0;
-    assert!(!begins_anew || ledger.damage().is_some());
+    let foreign = ledger.foreign();
+    assert_eq!(foreign.is_some(), last.is_none() && entries > 0);
+    assert!(foreign.is_none() || ledger.damage().is_some());
     assert!(!MEMORY.path().join("ledger").exists(), "what was in memory was carried over");
-    let mut machine = Machine::new(last, policy(), sha256);
+    let machine = Machine::new(last, policy(), sha256);
+    let mut machine = match foreign {
+        Some(Foreign { entries, head }) => machine.after(entries, head),
+        None => machine,
+    };
     let turned = machine.turn(started(), Stamp::default(), |frame| ledger.append(frame));
     assert!(turned.expect("the folder can be written").saved.is_some());
     drop(ledger);
@@ -49,7 +53,7 @@ fn judge(data: &[u8]) {
     let last = last.expect("it was just appended");
     assert_eq!((last.entry.sequence, last.head), machine.head());
     assert_eq!(again.entries(), entries + 1);
-    assert!(begins_anew || again.broken_at().is_some() == broken_at.is_some());
+    assert_eq!(again.broken_at(), broken_at);
 }
 
 fn opened() -> (LedgerFile, Option<Last>) {

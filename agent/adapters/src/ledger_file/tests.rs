@@ -326,6 +326,28 @@ fn of_another_version(mut frame: Vec<u8>) -> Vec<u8> {
 }
 
 #[test]
+fn the_chain_goes_on_behind_entries_of_which_none_is_understood() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let first = of_another_version(frame(1, Digest::ZERO));
+    let second = of_another_version(frame(2, sha256(&first)));
+    let (mut ledger, _) = open(folder.path());
+    assert_eq!(ledger.foreign(), None, "there is nothing to follow");
+    [first, second].iter().for_each(|frame| ledger.append(frame).expect("writable"));
+    // What holds the folder keeps it from being written, not from being read.
+    let (in_memory, last) = open(folder.path());
+    let foreign = in_memory.foreign();
+    assert_eq!((in_memory.kept(), last), (Kept::Memory, None));
+    drop((ledger, in_memory));
+    let (mut ledger, last) = open(folder.path());
+    assert_eq!((last, ledger.foreign()), (None, foreign));
+    let Some(Foreign { entries: 2, head }) = foreign else { panic!("two: {foreign:?}") };
+    append(&mut ledger, 3, head);
+    drop(ledger);
+    let (ledger, last) = open(folder.path());
+    assert_eq!((sequence(last), ledger.foreign(), ledger.broken_at()), (Some(3), None, None));
+}
+
+#[test]
 fn the_chain_goes_on_behind_a_segment_that_another_version_wrote_alone() {
     let folder = tempfile::tempdir().expect("a folder");
     let (mut ledger, _) = open(folder.path());

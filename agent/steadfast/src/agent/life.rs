@@ -14,7 +14,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use steadfast_adapters::checks::Checks;
 use steadfast_adapters::downloads::{Downloads, Needed};
 use steadfast_adapters::evidence::{Evidence, Start};
-use steadfast_adapters::ledger_file::{Kept, LedgerFile, Recovered, sha256};
+use steadfast_adapters::ledger_file::{Foreign, Kept, LedgerFile, Recovered, sha256};
 use steadfast_adapters::service_manager;
 use steadfast_adapters::watchdog::{LastReset, Watchdog};
 use steadfast_core::ledger::Stamp;
@@ -118,7 +118,12 @@ impl Life {
         let watchdog = take_watchdog(&board);
         let opened = LedgerFile::open(&config.paths.data, &config.paths.run);
         let (ledger, last) = opened.map_err(AgentError::Ledger)?;
-        let machine = Machine::new(last, policy(config, &board), sha256);
+        let machine = match (last, ledger.foreign()) {
+            (None, Some(Foreign { entries, head })) => {
+                Machine::new(None, policy(config, &board), sha256).after(entries, head)
+            }
+            (last, _) => Machine::new(last, policy(config, &board), sha256),
+        };
         let downloads = Downloads::new(&config.paths.data, board::this_boot()?);
         let (reporter, router) = wire(config, &board, &downloads, heard)?;
         let (data, deadline) = (config.paths.data.clone(), board.deadline);

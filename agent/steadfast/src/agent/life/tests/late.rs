@@ -100,3 +100,32 @@ async fn a_node_whose_data_comes_late_tells_what_it_wrote_in_the_meantime_and_it
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_node_that_understands_nothing_of_its_ledger_goes_on_behind_it() {
+    within(async {
+        let folder = tempfile::tempdir().expect("a folder");
+        was_to_try(&folder);
+        let path = folder.path().join("data/ledger");
+        let mut bytes = fs::read(&path).expect("one entry");
+        // As a version would write it that this one does not know.
+        let end = bytes.len() - 4;
+        bytes[2] = 99;
+        let sum = crc32c(&bytes[..end]).to_le_bytes();
+        bytes[end..].copy_from_slice(&sum);
+        fs::write(&path, bytes).expect("writable");
+        let mut node = node(&folder, &config(&folder));
+        node.life.turn(started()).expect("it is saved");
+        assert_eq!(node.life.machine.head().0, 2);
+        drop(node);
+        let ledger = LedgerFile::open(&folder.path().join("data"), &folder.path().join("run"));
+        assert_eq!(ledger.expect("a ledger").0.broken_at(), None);
+    })
+    .await;
+}
+
+/// The checksum of a frame, bit by bit.
+fn crc32c(bytes: &[u8]) -> u32 {
+    let shift = |sum: u32| (sum >> 1) ^ (0x82f6_3b78 & (sum & 1).wrapping_neg());
+    !bytes.iter().fold(!0, |sum, byte| (0..8).fold(sum ^ u32::from(*byte), |sum, _| shift(sum)))
+}
