@@ -3,18 +3,13 @@
 //! Always true: not being run by systemd is no error; a systemd that does not answer takes nothing
 //! down, so that a doubtful end counts as one that nobody asked for.
 
-use crate::bus::system_bus;
 use sd_notify::NotifyState;
-use std::path::Path;
+use std::io;
+use std::process::Stdio;
 use std::time::Duration;
 use steadfast_core::watchdog::TurnCompleted;
-use tokio::net::UnixStream;
+use tokio::process::Command;
 use tokio::time::timeout;
-use zbus::Connection;
-use zbus::zvariant::OwnedObjectPath;
-
-/// Where systemd itself listens for root. The system bus may end in the same moment as the agent.
-const PRIVATE: &str = "/run/systemd/private";
 
 /// How long systemd may take to list its jobs.
 const ANSWER: Duration = Duration::from_secs(2);
@@ -46,17 +41,29 @@ fn notify(states: &[NotifyState<'_>]) {
 /// (systemd.special(7)), the agent's unit conflicts with it, and it waits until the agent ended. The
 /// manager's `SystemState` would say "starting" instead while a job of the boot is not done.
 pub async fn is_going_down() -> bool {
-    let asked = async {
-        match jobs(Path::new(PRIVATE)).await {
-            Ok(jobs) => Ok(jobs),
-            Err(error) => {
-                tracing::warn!(%error, "systemd is asked over the system bus");
-                list(&system_bus().await?, Some("org.freedesktop.systemd1")).await
-            }
+    goes_down(list_jobs()).await
+}
+
+/// systemd's own tool asks it on its own socket, for root: the system bus may end in the same moment as
+/// the agent. zbus is no client for that socket: what systemd sends there names the well-known name
+/// `org.freedesktop.systemd1` as its sender, and over such a message zbus 5.19 panics.
+fn list_jobs() -> Command {
+    let mut systemctl = Command::new("systemctl");
+    systemctl.args(["--no-pager", "--no-legend", "--plain", "list-jobs"]);
+    systemctl
+}
+
+async fn goes_down(mut list: Command) -> bool {
+    list.current_dir("/").stdin(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
+    let listed = async {
+        let output = list.output().await?;
+        match output.status.success() {
+            true => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
+            false => Err(io::Error::other(output.status.to_string())),
         }
     };
-    match timeout(ANSWER, asked).await {
-        Ok(Ok(jobs)) => jobs.iter().any(takes_the_machine_down),
+    match timeout(ANSWER, listed).await {
+        Ok(Ok(jobs)) => jobs.lines().any(takes_the_machine_down),
         Ok(Err(error)) => {
             tracing::warn!(%error, "systemd did not say whether the machine goes down");
             false
@@ -68,88 +75,58 @@ pub async fn is_going_down() -> bool {
     }
 }
 
-/// One job of systemd: its number, unit, kind, state and two object paths
-/// (org.freedesktop.systemd1(5), `ListJobs`).
-type Job = (u32, String, String, String, OwnedObjectPath, OwnedObjectPath);
-
-fn takes_the_machine_down((_, unit, kind, ..): &Job) -> bool {
-    unit == "shutdown.target" && kind == "start"
-}
-
-/// What systemd has to do, asked of itself.
-async fn jobs(socket: &Path) -> zbus::Result<Vec<Job>> {
-    let stream = UnixStream::connect(socket).await?;
-    let systemd = zbus::connection::Builder::unix_stream(stream).p2p().build().await?;
-    list(&systemd, None).await
-}
-
-async fn list(systemd: &Connection, name: Option<&str>) -> zbus::Result<Vec<Job>> {
-    let (path, interface) = ("/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager");
-    let answer = systemd.call_method(name, path, Some(interface), "ListJobs", &()).await?;
-    answer.body().deserialize()
+/// A line of systemctl(1)'s list: the job's number, unit, kind and state.
+fn takes_the_machine_down(job: &str) -> bool {
+    matches!(job.split_whitespace().collect::<Vec<_>>()[..], [_, "shutdown.target", "start", _])
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tokio::net::UnixListener;
-    use zbus::connection::Builder;
-    use zbus::zvariant::ObjectPath;
-    use zbus::{Guid, interface};
 
-    /// A played systemd: the units that it has a job for, and the job's kind.
-    #[derive(Clone, Copy)]
-    struct Systemd(&'static [[&'static str; 2]]);
-
-    #[interface(name = "org.freedesktop.systemd1.Manager")]
-    impl Systemd {
-        fn list_jobs(&self) -> Vec<Job> {
-            let path = || OwnedObjectPath::from(ObjectPath::from_static_str_unchecked("/job"));
-            let job = |[unit, kind]: &[&str; 2]| {
-                (7, (*unit).into(), (*kind).into(), "waiting".into(), path(), path())
-            };
-            self.0.iter().map(job).collect()
-        }
+    /// A systemctl that does this instead.
+    fn tool(script: &str) -> Command {
+        let mut tool = Command::new("/bin/sh");
+        tool.args(["-c", script]);
+        tool
     }
 
-    /// What the agent makes of a systemd with these jobs behind its own socket.
-    async fn goes_down(systemd: Systemd) -> bool {
-        let folder = tempfile::tempdir().expect("a folder");
-        let socket = folder.path().join("private");
-        let listener = UnixListener::bind(&socket).expect("the folder is new");
-        let serve = async {
-            let (stream, _) = listener.accept().await.expect("somebody asks");
-            let builder = Builder::unix_stream(stream).server(Guid::generate()).expect("a guid");
-            let builder = builder.p2p().serve_at("/org/freedesktop/systemd1", systemd);
-            let served = builder.expect("a path").build().await.expect("a connection");
-            std::future::pending::<()>().await;
-            drop(served);
-        };
-        let asked = async { jobs(&socket).await.expect("an answer") };
-        let jobs = tokio::select! { jobs = asked => jobs, () = serve => unreachable!("it serves") };
-        jobs.iter().any(takes_the_machine_down)
+    /// What the agent makes of a list of jobs.
+    async fn heard(jobs: &[&str]) -> bool {
+        goes_down(tool(&format!("cat <<'END'\n{}\nEND", jobs.join("\n")))).await
     }
 
     #[tokio::test]
     async fn a_machine_that_restarts_or_is_switched_off_goes_down() {
-        let reboot = Systemd(&[
-            ["steadfast.service", "stop"],
-            ["reboot.target", "start"],
-            ["shutdown.target", "start"],
-        ]);
-        assert!(goes_down(reboot).await);
+        let reboot = [
+            "317 steadfast.service  stop  running",
+            "301 reboot.target      start waiting",
+            "302 shutdown.target    start waiting",
+        ];
+        assert!(heard(&reboot).await);
     }
 
     #[tokio::test]
     async fn a_service_that_is_restarted_takes_no_machine_down() {
-        assert!(!goes_down(Systemd(&[["steadfast.service", "restart"]])).await);
-        assert!(!goes_down(Systemd(&[["shutdown.target", "stop"]])).await);
-        assert!(!goes_down(Systemd(&[])).await);
+        assert!(!heard(&["317 steadfast.service restart running"]).await);
+        assert!(!heard(&["302 shutdown.target stop waiting"]).await);
+        assert!(!heard(&["302 not-shutdown.target start waiting"]).await);
+        assert!(!heard(&["No jobs running."]).await);
+        assert!(!heard(&[]).await);
     }
 
     #[tokio::test]
     async fn a_systemd_that_cannot_be_asked_takes_no_machine_down() {
-        let folder = tempfile::tempdir().expect("a folder");
-        assert!(jobs(&folder.path().join("nowhere")).await.is_err());
+        let said = "echo 302 shutdown.target start waiting";
+        assert!(goes_down(tool(said)).await);
+        assert!(!goes_down(tool(&format!("{said}; exit 1"))).await);
+        assert!(!goes_down(tool(&format!("{said}; kill -KILL $$"))).await);
+        assert!(!goes_down(Command::new("/nowhere/systemctl")).await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_systemd_that_does_not_answer_is_not_waited_for() {
+        let said = "echo 302 shutdown.target start waiting";
+        assert!(!goes_down(tool(&format!("{said}; kill -STOP $$"))).await);
     }
 }
