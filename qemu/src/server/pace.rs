@@ -25,8 +25,8 @@ pub(crate) enum Mood {
     /// Sends so many bytes more, of all answers together, breaks off the answer that wants more, and then holds
     /// back the others, until the mood changes.
     BreakAfter(u64),
-    /// Sends no more than so many bytes a second, of all answers together.
-    Slow(u64),
+    /// Sends no more than so many bytes a second, of all answers together, until it sent `bytes`, and then serves.
+    Slow { rate: u64, bytes: u64 },
     /// Breaks off whatever is under way and takes no connection, as a server that is down.
     Away,
 }
@@ -143,7 +143,8 @@ impl Inside {
                 }
                 left => left,
             },
-            Mood::Slow(rate) => {
+            Mood::Slow { bytes, .. } if self.sent >= bytes => wished,
+            Mood::Slow { rate, .. } => {
                 let due = Duration::from_secs_f64(self.sent as f64 / rate as f64);
                 let early = due.saturating_sub(now.saturating_duration_since(self.since));
                 if !early.is_zero() {
@@ -191,8 +192,8 @@ mod tests {
     }
 
     #[test]
-    fn a_slow_server_sends_its_bytes_a_second_and_no_more() {
-        let (pace, since) = in_the_mood(Mood::Slow(1000));
+    fn a_slow_server_sends_its_bytes_a_second_and_no_more_until_it_sent_enough() {
+        let (pace, since) = in_the_mood(Mood::Slow { rate: 1000, bytes: 10_000 });
         let mut inside = pace.lock();
         let mut sent = 0;
         for tenth in 0..100 {
@@ -203,6 +204,12 @@ mod tests {
             }
             assert!(sent.abs_diff(100 * (tenth + 1)) <= 80, "{sent} after {tenth} tenths");
         }
+        let now = since + Duration::from_secs(10);
+        while inside.sent < 10_000 {
+            assert_eq!(inside.turn(0, 80, now), Turn::Send(80));
+            inside.sent += 80;
+        }
+        assert_eq!(inside.turn(0, 1 << 20, now), Turn::Send(1 << 20));
     }
 
     #[test]
