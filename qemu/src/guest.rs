@@ -118,6 +118,19 @@ impl Guest {
         Ok(())
     }
 
+    /// Waits until the agent gives the running system up; one that is kept is an error.
+    pub(crate) fn await_condemning(&mut self, limit: Duration) -> Result<()> {
+        let state =
+            self.console.wait_marker("the state condemning", limit, |marker| match marker {
+                Marker::State { state, .. } if matches!(state.as_str(), "condemning" | "idle") => {
+                    Some(state)
+                }
+                _ => None,
+            })?;
+        ensure!(state == "condemning", "the node kept the system that it had to give up");
+        Ok(())
+    }
+
     /// Runs a command that may fail.
     pub(crate) fn run(&mut self, command: &str, limit: Duration) -> Result<Done> {
         self.shell.run(&mut self.console, command, limit)

@@ -44,7 +44,11 @@ struct Failed {
 fn words(release: &Variant) -> Option<Words> {
     let words = Words { kernel: None, journal: None, watchdog: false };
     match release.name {
-        "unhealthy" => Some(Words { journal: Some("judged: probation to condemning"), ..words }),
+        "unhealthy" | "flapping" | "containers-crash" => {
+            Some(Words { journal: Some("judged: probation to condemning"), ..words })
+        }
+        // Well, but not to be kept: given up in whichever state that was seen.
+        "undecided" => Some(Words { journal: Some(" to condemning"), ..words }),
         "hung" => {
             Some(Words { journal: Some("booted: rebooting to probation"), watchdog: true, ..words })
         }
@@ -156,6 +160,9 @@ mod tests {
             variant::KERNEL_PANIC,
             variant::AGENT_CRASH,
             variant::AGENT_CRASH_LOOP,
+            variant::UNDECIDED,
+            variant::FLAPPING,
+            variant::CONTAINERS_CRASH,
         ] {
             let words = words(&release).expect("it ran");
             assert!(words.kernel.is_some() != words.journal.is_some(), "{}", release.name);

@@ -191,8 +191,8 @@ pub(crate) const ALL: &[Scenario] = &[
     },
     Scenario {
         group: Group::Faults,
-        releases: &[variant::FLAPPING, variant::CONTAINERS_CRASH, variant::GOOD],
-        budget_s: 240,
+        releases: &[variant::FLAPPING, variant::CONTAINERS_CRASH],
+        budget_s: 130,
         ..scenario(
             "verdict-faults",
             "A release whose check flaps until the deadline or whose containerd crashes is returned, with its cause.",

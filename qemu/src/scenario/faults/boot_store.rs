@@ -82,6 +82,8 @@ fn read_only_at_the_commit(stage: &mut Stage, before: &story::Before) -> Result<
     super::in_probation(stage)?;
     let device = device(stage);
     stage.guest.order(&format!("blockdev --setro {device} && touch /run/flag"))?;
+    // Its slot starts once more, for it could not be condemned either.
+    stage.guest.await_condemning(INSTALL)?;
     stage.guest.await_shell_in(&before.slot, INSTALL)?;
     story::returned(stage, before, &UNDECIDED, "returned: write")?;
     let refused = stage.guest.must("steadfast status --json", SHORT)?.contains("\"refused\":[]");

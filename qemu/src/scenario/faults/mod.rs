@@ -6,8 +6,8 @@
 //!              where the node stands, its cause and evidence, its ledger ◄──────────┘
 //! ```
 //!
-//! Always true: a fault comes when the node is seen to be where it has to be, never after a time; what was broken is
-//! mended again, and a good release is installed and committed on the same node.
+//! Always true: a fault comes when the node is seen to be where it has to be, never after a time; where something of the
+//! node was broken it is mended again, and a release is installed and committed on the same node.
 
 pub(super) mod boot_store;
 mod certificates;
@@ -73,10 +73,9 @@ fn held(stage: &mut Stage) -> Result<()> {
     let held = stage.server().await_kept(INSTALL);
     let count = stage.server().count();
     stage.say(format!("the server had {} requests and sent {} bytes", count.requests, count.bytes));
-    held?;
     let state = stage.guest.status()?.update.state;
     stage.claim("state in the middle", state, "installing");
-    Ok(())
+    held
 }
 
 /// Lets the server go on.
