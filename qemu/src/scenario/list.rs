@@ -152,7 +152,7 @@ pub(crate) const ALL: &[Scenario] = &[
     Scenario {
         group: Group::Faults,
         releases: &[variant::GOOD],
-        budget_s: 180,
+        budget_s: 110,
         ..scenario(
             "data-faults",
             "A full, read-only, broken or lost /data moves no slot, and the node says what is wrong.",
@@ -202,7 +202,7 @@ pub(crate) const ALL: &[Scenario] = &[
     Scenario {
         group: Group::Faults,
         releases: &[variant::UNDECIDED],
-        budget_s: 180,
+        budget_s: 100,
         ..scenario(
             "asked-restarts",
             "A restart that a person asks for is not counted against a release that is being judged.",

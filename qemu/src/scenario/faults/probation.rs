@@ -27,9 +27,11 @@ pub(in super::super) fn asked_restarts(stage: &mut Stage) -> Result<()> {
     story::update(stage, &UNDECIDED, &source)?;
     stage.guest.await_boot(&before.target)?;
     // `limits.restarts` is 3 where nobody sets it.
-    let most = u32::from(stage.lab.profile.boot.attempts_trial).max(3);
-    for _ in 0..=most {
+    let trial = u32::from(stage.lab.profile.boot.attempts_trial);
+    for _ in 0..=trial.max(3) {
         super::in_probation(stage)?;
+        let left = stage.guest.boot_state()?.left.get(&before.target).copied();
+        stage.claim("attempts that are left", left.unwrap_or(0), trial - 1);
         stage.guest.reboot()?;
         stage.guest.await_boot(&before.target)?;
     }
