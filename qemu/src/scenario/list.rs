@@ -172,7 +172,7 @@ pub(crate) const ALL: &[Scenario] = &[
     Scenario {
         group: Group::Faults,
         releases: &[variant::UNDECIDED, variant::GOOD],
-        budget_s: 240,
+        budget_s: 120,
         ..scenario(
             "boot-store-faults",
             "A boot environment that cannot be written or is broken ends an update with its cause, and loses no slot.",
