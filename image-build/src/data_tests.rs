@@ -157,6 +157,22 @@ fn a_backup_superblock_holds_the_format_off() {
     untouched(&bench.run("exit 8"));
 }
 
+/// With the real e2fsck: the first MiB of a flash may be lost by itself.
+#[test]
+fn a_file_system_whose_start_was_erased_is_repaired_and_not_formatted() {
+    let bench = Bench::new("erased", &[]);
+    let part = bench.0.join("part");
+    let file = fs::OpenOptions::new().write(true).open(&part).expect("it is there");
+    file.set_len(160 * MIB as u64).expect("the file can be longer");
+    let mut make = Command::new("/sbin/mke2fs");
+    make.args(["-q", "-F", "-t", "ext4", "-b", "4096"]).arg(&part);
+    assert!(make.status().expect("mke2fs is there").success());
+    std::os::unix::fs::FileExt::write_all_at(&file, &vec![0; MIB], 0).expect("it is ours");
+    let ended = bench.run("/sbin/e2fsck \"$@\"; code=$?; touch mounts; exit $code");
+    assert_eq!((ended.code, ended.formatted), (Some(0), false), "{}", ended.said);
+    assert_eq!(ended.evidence, "repaired 1\n");
+}
+
 #[test]
 fn a_repaired_file_system_is_kept_and_says_so() {
     let ended = Bench::new("repaired", &content(&[0x53, 0xef])).run("touch mounts; exit 1");
