@@ -4,18 +4,21 @@
 //! Why: RAUC refuses all that an authority without a list vouches for, and every bundle that is signed after the
 //! end of a list, the one that would bring a newer list, too. Such a node could never be updated again.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::host::Tool;
+use crate::places::Scratch;
 
 /// An authority, or the list of an authority.
 struct Entry {
     name: String,
     /// When it ends, such as `2036-11-21 03:20:00Z`: of two of them the later one is the greater text.
     end: String,
+    pem: String,
 }
 
 /// What OpenSSL is asked for: the program, the two questions and the names of their answers.
@@ -32,42 +35,69 @@ pub(crate) fn listed(keyring: &Path) -> Result<bool> {
     if lists.is_empty() {
         return Ok(false);
     }
-    for Entry { name, end } in entries(&pem, "CERTIFICATE", &AUTHORITY)? {
-        let Some(list) = lists.iter().filter(|list| list.name == name).map(|list| &list.end).max()
-        else {
-            bail!(
-                "nothing was built: {} has a revocation list, but none of {name}: \
-                 a node would trust nothing that this authority vouches for",
-                keyring.display()
-            );
-        };
+    let (authorities, mut names) = (entries(&pem, "CERTIFICATE", &AUTHORITY)?, BTreeSet::new());
+    for authority in &authorities {
+        held(authority, &lists).with_context(|| locked_out(keyring))?;
+        // RAUC finds the list of an authority by the name, and may take the other one's.
         ensure!(
-            *list >= end,
-            "nothing was built: the revocation list of {name} in {} ends {list}, before the authority \
-             ({end}): a node would refuse every bundle that is signed later, one with a newer list, too",
-            keyring.display()
+            names.insert(&authority.name),
+            "{}: it has two authorities of the name {}",
+            locked_out(keyring),
+            authority.name
         );
     }
     Ok(true)
+}
+
+fn locked_out(keyring: &Path) -> String {
+    format!(
+        "nothing was built: {} has a revocation list, and a node with this keyring could not be updated again",
+        keyring.display()
+    )
+}
+
+/// Fails unless one of the lists is signed by `authority` and holds as long.
+fn held(authority: &Entry, lists: &[Entry]) -> Result<()> {
+    let Entry { name, end, .. } = authority;
+    let mut longest = None;
+    for list in lists {
+        if signed(list, authority)? {
+            longest = longest.max(Some(&list.end));
+        }
+    }
+    let Some(longest) = longest else { bail!("there is no list by {name}, which ends {end}") };
+    ensure!(longest >= end, "the list by {name} ends {longest}, before the authority ({end})");
+    Ok(())
+}
+
+fn signed(list: &Entry, authority: &Entry) -> Result<bool> {
+    let scratch = Scratch::named("revocation")?;
+    let file = scratch.join("authority.pem");
+    fs::write(&file, &authority.pem)?;
+    let verify = Tool::new("openssl").args(["crl", "-noout", "-CAfile"]).arg(file);
+    let said = verify.input(list.pem.as_bytes()).output()?;
+    // Its exit status is 0 for a wrong signature, too.
+    let words = [said.stdout, said.stderr].concat();
+    Ok(said.status.success() && String::from_utf8_lossy(&words).contains("verify OK"))
 }
 
 /// What stands in `pem` under this label.
 fn entries(pem: &str, label: &str, question: &Question) -> Result<Vec<Entry>> {
     let (begin, end) = (format!("-----BEGIN {label}-----"), format!("-----END {label}-----"));
     let bodies = pem.split(&begin).skip(1).map(|rest| rest.split(&end).next().unwrap_or(rest));
-    bodies.map(|body| entry(&format!("{begin}{body}{end}\n"), question)).collect()
+    bodies.map(|body| entry(format!("{begin}{body}{end}\n"), question)).collect()
 }
 
-fn entry(block: &str, (program, questions, names): &Question) -> Result<Entry> {
+fn entry(pem: String, (program, questions, names): &Question) -> Result<Entry> {
     let said = Tool::new("openssl")
         .args([program, "-noout", "-dateopt", "iso_8601"])
         .args(questions)
-        .input(block.as_bytes().to_vec())
+        .input(pem.as_bytes())
         .text()
         .context("nothing was built: the keyring holds something that OpenSSL cannot read")?;
     let answer = |name: &str| said.lines().find_map(|line| line.strip_prefix(name));
     match names.map(answer) {
-        [Some(name), Some(end)] => Ok(Entry { name: name.to_owned(), end: end.to_owned() }),
+        [Some(name), Some(end)] => Ok(Entry { name: name.into(), end: end.into(), pem }),
         _ => bail!("nothing was built: OpenSSL said of the keyring only {said:?}"),
     }
 }
@@ -75,8 +105,6 @@ fn entry(block: &str, (program, questions, names): &Question) -> Result<Entry> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::places::Scratch;
-
     const SETTINGS: &str = "[ca]\ndefault_ca = own\n[own]\ndatabase = index\ndefault_md = sha256\n";
 
     /// An authority of ten days in `scratch`, and the PEM text of its certificate.
@@ -124,13 +152,19 @@ mod tests {
         assert_eq!(judged(&scratch, &[&old, &long]), Ok(true));
         let short = list(&scratch, "old", 9);
         let error = judged(&scratch, &[&old, &short]).expect_err("it ends too early");
-        assert!(error.contains("CN = old") || error.contains("CN=old"), "{error}");
         assert!(error.contains("before the authority"), "{error}");
         assert_eq!(judged(&scratch, &[&old, &short, &long]), Ok(true), "the longer one counts");
         let error = judged(&scratch, &[&old, &long, &new]).expect_err("one has none");
-        assert!(error.contains("none of CN"), "{error}");
+        assert!(error.contains("no list by CN"), "{error}");
         let both = [&old, &long, &new, &list(&scratch, "new", 11)];
         assert_eq!(judged(&scratch, &both), Ok(true));
+        // The same authority with a new key: the list of the old key says nothing of it.
+        let renewed = authority(&scratch, "old");
+        let error = judged(&scratch, &[&renewed, &long]).expect_err("it is another key's");
+        assert!(error.contains("no list by CN"), "{error}");
+        let both = [&old, &long, &renewed, &list(&scratch, "old", 11)];
+        let error = judged(&scratch, &both).expect_err("RAUC takes either list");
+        assert!(error.contains("two authorities of the name"), "{error}");
         let garbage = "-----BEGIN X509 CRL-----\nnone\n-----END X509 CRL-----\n".to_owned();
         let error = judged(&scratch, &[&old, &garbage]).expect_err("it is no list");
         assert!(error.contains("cannot read"), "{error}");
