@@ -19,6 +19,8 @@ pub(crate) struct Status {
     pub(crate) ledger: Ledger,
     /// No release below it is taken.
     pub(crate) floor: Option<String>,
+    /// Digests of releases that failed here.
+    pub(crate) refused: Vec<String>,
     /// What an operator should know.
     pub(crate) warnings: Vec<String>,
     /// The agent itself.

@@ -12,6 +12,7 @@ mod boot;
 mod cut;
 mod data;
 mod disk;
+mod ending;
 pub(crate) mod host;
 mod judge;
 mod ledger;
@@ -25,6 +26,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, ensure};
 
 use self::disk::{Disk, OUTSIDE};
+use self::ending::End;
 use self::judge::Judge;
 use self::record::{Recording, Story};
 use self::tally::{Tally, Way};
@@ -35,6 +37,9 @@ use crate::steps::Line;
 use crate::timeline::Show;
 use crate::variant::{FIRST, GOOD, UNHEALTHY};
 
+/// After a cut before the slot is whole; nobody serves the release to a node that is booted from a recording.
+const NO_SERVER: End = ("failed: network", "1.0.0");
+
 /// What is recorded: an update that stays, and one that comes back.
 const STORIES: [Story; 2] = [
     Story {
@@ -42,14 +47,14 @@ const STORIES: [Story; 2] = [
         release: &GOOD,
         run: story::good_update,
         way: &["1.0.0 in A", "1.1.0 in B"],
-        may_stay: &["1.0.0", "1.1.0"],
+        ends: &[("committed", "1.1.0"), NO_SERVER],
     },
     Story {
         name: "return",
         release: &UNHEALTHY,
         run: story::unhealthy,
         way: &["1.0.0 in A", "1.2.0 in B", "1.0.0 in A"],
-        may_stay: &["1.0.0"],
+        ends: &[("returned: check sick", "1.0.0"), NO_SERVER],
     },
 ];
 
@@ -118,6 +123,14 @@ fn judged(lab: &Lab, wanted: Wanted, show: Show) -> Result<Tally> {
     Ok(tally)
 }
 
+/// So many of these points, each in the middle of an equal share: what is first and last tells little.
+fn booted(points: &[usize], count: usize) -> Vec<usize> {
+    (0..count)
+        .filter_map(|n| points.get(points.len() * (2 * n + 1) / (2 * count)))
+        .copied()
+        .collect()
+}
+
 /// The points of a story with `count` of them, the first of which is number `first`.
 fn chosen(points: Points, first: usize, count: usize) -> Vec<usize> {
     match points {
@@ -161,7 +174,7 @@ impl Trial<'_> {
         let mut disk = Disk::copy(&self.recording.start, &path)?;
         let known = [&FIRST, self.story.release];
         let mut judge = Judge::new(self.lab, &known, &disk, &log.entries)?;
-        let (mut way, booted) = (Way::default(), self.booted(points));
+        let (mut way, booted) = (Way::default(), booted(points, self.wanted.boots));
         let line = Line::begin(&format!("judge {} points of {}", points.len(), self.story.name));
         for point in points {
             tally.points += 1;
@@ -191,19 +204,9 @@ impl Trial<'_> {
         Ok(fs::remove_file(path)?)
     }
 
-    /// The points that are booted to the end.
-    fn booted(&self, points: &[usize]) -> Vec<usize> {
-        let last = points.len().saturating_sub(1);
-        let places = match self.wanted.boots {
-            0 => Vec::new(),
-            count => cut::spread(last, count),
-        };
-        places.into_iter().map(|place| points[place]).collect()
-    }
-
     fn boot(&self, disk: &Disk, number: usize) -> Result<Result<(), String>> {
         let line = Line::begin(&format!("boot point {number}"));
-        let rest = boot::rest(self.lab, disk, &self.folder, self.story.may_stay)?;
+        let rest = boot::rest(self.lab, disk, &self.folder, self.story.ends)?;
         line.end(&match &rest {
             Ok(runs) => format!("rests with {runs}"),
             Err(fault) => fault.clone(),
@@ -236,6 +239,14 @@ mod tests {
         assert_eq!(chosen(Points::One(4), 4, 10), [0]);
         assert_eq!(chosen(Points::All, 4, 3), [0, 1, 2]);
         assert_eq!(chosen(Points::Spread(2), 4, 3), [0, 2]);
+    }
+
+    #[test]
+    fn what_is_booted_is_spread_over_the_middle_of_an_update() {
+        assert_eq!(booted(&[10, 20, 30, 40, 50], 0), [0; 0]);
+        assert_eq!(booted(&[10, 20, 30, 40, 50], 1), [30]);
+        assert_eq!(booted(&[10, 20, 30, 40, 50], 2), [20, 40]);
+        assert_eq!(booted(&[10, 20], 4), [10, 10, 20, 20]);
     }
 
     #[test]

@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 
 use super::disk::Disk;
+use super::ending::End;
 use super::log::WriteLog;
 use crate::disks;
 use crate::guest::Guest;
@@ -33,8 +34,8 @@ pub(super) struct Story {
     pub(super) run: fn(&mut Stage, &Variant) -> Result<()>,
     /// What the node runs, from the first point to the last.
     pub(super) way: &'static [&'static str],
-    /// The releases that a node may rest with, wherever the power went.
-    pub(super) may_stay: &'static [&'static str],
+    /// How the update may end, wherever the power went.
+    pub(super) ends: &'static [End],
 }
 
 /// A recording that is whole.
