@@ -181,8 +181,7 @@ pub(crate) const ALL: &[Scenario] = &[
     },
     Scenario {
         group: Group::Faults,
-        releases: &[variant::GOOD],
-        budget_s: 120,
+        budget_s: 40,
         ..scenario(
             "clock-faults",
             "A wrong clock keeps no good bundle away, and a wrong certificate is refused with its reason.",

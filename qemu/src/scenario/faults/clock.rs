@@ -36,9 +36,7 @@ pub(in super::super) fn run(stage: &mut Stage) -> Result<()> {
         installs(stage, date)?;
     }
     servers(stage)?;
-    signers(stage)?;
-    stage.guest.must(&format!("date -s '{THESE_DAYS}'"), SHORT)?;
-    super::good_update(stage, "good release afterwards")
+    signers(stage)
 }
 
 /// A bundle is judged by the time of its signature: it gets as far as its window.
