@@ -32,7 +32,7 @@ const TARGETS: [(&str, Option<u64>); 2] =
 const FUZZING: &str = "fuzzing";
 
 /// Scenarios that are tried, most telling first, as far as [`RUN_LIMIT`] allows.
-const SCENARIOS: [&str; 14] = [
+const SCENARIOS: [&str; 15] = [
     "good-update",
     "unhealthy",
     "no-boot",
@@ -47,6 +47,7 @@ const SCENARIOS: [&str; 14] = [
     "wrong-board",
     "older",
     "usb",
+    "asked-restarts",
 ];
 
 /// The power cut after every write of an update, with the seconds that recording and judging take on a quiet machine.

@@ -162,7 +162,7 @@ pub(crate) const ALL: &[Scenario] = &[
     Scenario {
         group: Group::Faults,
         releases: &[variant::UNDECIDED],
-        budget_s: 180,
+        budget_s: 110,
         ..scenario(
             "data-lost-on-trial",
             "A system whose /data is lost while it is judged is committed only by its gate or by an operator.",
