@@ -142,7 +142,7 @@ pub(crate) const ALL: &[Scenario] = &[
     Scenario {
         group: Group::Faults,
         releases: &[variant::GOOD],
-        budget_s: 180,
+        budget_s: 170,
         ..scenario(
             "network-faults",
             "An install outlives a server that breaks off, stops, goes away and is slow, or says that it was the network.",
