@@ -123,7 +123,7 @@ struct PowercutArguments {
     /// Judge every point; with --host, each in more ways.
     #[arg(long, conflicts_with = "point")]
     all: bool,
-    /// Judge this point alone.
+    /// Judge this point alone: with the same seed, and as long as the recording is kept, as among all points.
     #[arg(long, value_name = "N")]
     point: Option<usize>,
     /// Boot so many of each story's points to the end, after their cuts [default: 0 with --qemu, 8 with --host].

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! set-up ─► format ─► lints ─► bare core ─► tests ─► doc tests ─► dependencies ─► cross builds
-//!                                                          ─► fuzzing ─► lab scenarios ─► power cuts
+//!        ─► fuzzing ─► power cuts on this machine ─► lab scenarios ─► power cuts of the image
 //! ```
 //!
 //! It stops at the first failure, unless told to go on. What is not tried is named with its reason. Its last line
@@ -18,7 +18,7 @@ use anyhow::{Context, Result, bail, ensure};
 use crate::build::{build_agent, cargo};
 use crate::fuzz;
 use crate::lab::{Lab, Subject};
-use crate::powercut;
+use crate::powercut::{self, Wanted};
 use crate::scenario::{self, Keep, Outcome, Scenario};
 use crate::setup::{self, Consent};
 use crate::steps::{Line, step};
@@ -52,6 +52,9 @@ const SCENARIOS: [&str; 15] = [
 
 /// The power cut after every write of an update, with the seconds that recording and judging take on a quiet machine.
 const POWER_CUTS: (&str, u32) = ("power cuts", 360);
+
+/// The same on this machine, where it has what that takes.
+const POWER_CUTS_HERE: (&str, u32) = ("power cuts on this machine", 480);
 
 /// The whole run ends before this; CI stops it soon after.
 const RUN_LIMIT: Duration = Duration::from_secs(75 * 60);
@@ -108,7 +111,7 @@ impl Tally {
         let checks = CHECKS.iter().map(|(name, _)| *name);
         let targets = TARGETS.iter().map(|(name, _)| *name);
         let scenarios = scenario::ALL.iter().map(|scenario| scenario.name);
-        let more = [FUZZING, "the lab", POWER_CUTS.0];
+        let more = [FUZZING, POWER_CUTS_HERE.0, "the lab", POWER_CUTS.0];
         for name in checks.chain(targets).chain(more).chain(scenarios) {
             if !self.named.contains(name) {
                 self.leave_out(name, why);
@@ -129,6 +132,7 @@ pub(crate) fn run(subject: &Subject, consent: Consent, after: AfterFailure) -> R
     let stopped = tally
         .count("set-up", setup::run(consent).map(drop))
         .and_then(|()| checks(&mut tally))
+        .and_then(|()| on_this_machine(&mut tally, subject, began))
         .and_then(|()| in_the_lab(&mut tally, subject, began))
         .is_err();
     if stopped {
@@ -184,6 +188,23 @@ fn within(size: u64, budget: Option<u64>) -> Result<()> {
 /// Bytes of a binary.
 pub(crate) fn binary_size(path: &Path) -> Result<u64> {
     Ok(fs::metadata(path).with_context(|| format!("{}", path.display()))?.len())
+}
+
+/// Before the lab is held: the lane runs in a lab of its own, which holds it.
+fn on_this_machine(tally: &mut Tally, subject: &Subject, began: Instant) -> Result<()> {
+    let (name, budget_s) = POWER_CUTS_HERE;
+    if let Some(lacking) = powercut::host::lacking() {
+        tally.leave_out(name, &lacking);
+        return Ok(());
+    }
+    if !in_time(tally, began, name, budget_s) {
+        return Ok(());
+    }
+    let held = powercut::host::run(subject, Wanted::usual()).and_then(|held| {
+        ensure!(held, "a node was lost");
+        Ok(())
+    });
+    tally.count(name, held)
 }
 
 fn in_the_lab(tally: &mut Tally, subject: &Subject, began: Instant) -> Result<()> {
@@ -315,7 +336,7 @@ mod tests {
         let mut tally = Tally::new(AfterFailure::Stop);
         tally.count("format", Ok(())).expect("it passed");
         tally.leave_out_the_rest("stopped");
-        let rest = CHECKS.len() - 1 + TARGETS.len() + 3 + scenario::ALL.len();
+        let rest = CHECKS.len() - 1 + TARGETS.len() + 4 + scenario::ALL.len();
         assert_eq!(usize::try_from(tally.left_out).expect("few"), rest);
     }
 }

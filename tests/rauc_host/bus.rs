@@ -63,7 +63,7 @@ impl PrivateBus {
     pub(crate) fn start() -> Self {
         let dir = TempDir::new();
         let socket = dir.0.join("bus").display().to_string();
-        let conf = BUS.replace("@SOCKET@", &socket);
+        let conf = include_str!("bus.conf").replace("@SOCKET@", &socket);
         fs::write(dir.0.join("bus.conf"), conf).expect("a fresh directory is writable");
         let bus = Self { daemon: RefCell::default(), dir, address: format!("unix:path={socket}") };
         bus.restart();
@@ -107,14 +107,3 @@ impl PrivateBus {
             .expect("a bus that printed its address accepts connections")
     }
 }
-
-const BUS: &str = r#"<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
- "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
-<busconfig>
-  <listen>unix:path=@SOCKET@</listen>
-  <auth>EXTERNAL</auth>
-  <policy context="default">
-    <allow user="*"/><allow own="*"/><allow send_destination="*"/><allow receive_sender="*"/>
-  </policy>
-</busconfig>
-"#;

@@ -62,11 +62,7 @@ pub(super) struct Piece {
 
 /// The ways in which the power may go after `point` entries.
 pub(super) fn cuts(entries: &[Entry], point: usize, seed: u64) -> Vec<Cut> {
-    let before = &entries[..point];
-    let durable = before.iter().rposition(|entry| entry.flush).map_or(0, |flush| {
-        // A flush that carries a write speaks for what came before that write.
-        flush + usize::from(before[flush].write.is_none())
-    });
+    let durable = durable(&entries[..point]);
     let pending: Vec<Piece> = (durable..point)
         .filter_map(|entry| {
             let length = entries[entry].write.as_ref()?.length;
@@ -79,6 +75,14 @@ pub(super) fn cuts(entries: &[Entry], point: usize, seed: u64) -> Vec<Cut> {
     cuts.extend(lost(entries, &pending, &mut dice).map(|pieces| cut(Kind::Lost, pieces)));
     cuts.extend(torn(&pending, &mut dice).map(|pieces| cut(Kind::Torn, pieces)));
     cuts
+}
+
+/// How many of these entries are on the disk for good.
+pub(super) fn durable(entries: &[Entry]) -> usize {
+    entries.iter().rposition(|entry| entry.flush).map_or(0, |flush| {
+        // A flush that carries a write speaks for what came before that write.
+        flush + usize::from(entries[flush].write.is_none())
+    })
 }
 
 /// Each write that nothing made durable is there or not; at least one is not.

@@ -9,14 +9,15 @@
 //! reads before being the same; so all cuts of an update are judged in minutes.
 
 use std::collections::HashMap;
-use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
+use std::{fmt, fs};
 
 use anyhow::{Context, Result, ensure};
+use hw_profile::{Profile, Slot};
 use serde::Deserialize;
 
 use super::data::{Looker, Memory};
@@ -38,6 +39,14 @@ pub(super) struct Verdict {
     pub(super) runs: String,
     /// What the node remembers.
     pub(super) memory: Memory,
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Memory { ledger, repaired } = &self.memory;
+        let repaired = if *repaired { ", its data repaired" } else { "" };
+        write!(f, "{}, its ledger to entry {}{repaired}", self.runs, ledger.last)
+    }
 }
 
 /// What is known of a release's images.
@@ -66,7 +75,7 @@ pub(super) struct Judge<'l> {
     folder: PathBuf,
     releases: Vec<Release>,
     choices: HashMap<u64, String>,
-    contents: HashMap<(String, [Option<u64>; 2]), Option<String>>,
+    contents: Contents,
     looker: Looker,
     memories: HashMap<Option<u64>, Result<Memory, String>>,
 }
@@ -127,20 +136,8 @@ impl<'l> Judge<'l> {
 
     /// The version in a slot, if both of its partitions hold all of the same release.
     fn content(&mut self, disk: &Disk, slot: &str) -> Result<Option<String>> {
-        let slots = &self.lab.profile.slots;
-        let parts = match slot {
-            "A" => &slots.a,
-            "B" => &slots.b,
-            _ => return Ok(None),
-        };
-        let key = (slot.to_owned(), [&parts.boot, &parts.root].map(|name| disk.trace(name)));
-        if let Some(version) = self.contents.get(&key) {
-            return Ok(version.clone());
-        }
-        let read = |name: &str, size| disk.read(name, 0, size);
-        let version = whole(&read, [&parts.boot, &parts.root], &self.releases)?;
-        self.contents.insert(key, version.clone());
-        Ok(version)
+        let Some(parts) = parts(&self.lab.profile, slot) else { return Ok(None) };
+        self.contents.version(disk, parts, &self.releases)
     }
 
     fn memory(&mut self, disk: &Disk) -> Result<Result<Memory, String>> {
@@ -165,6 +162,35 @@ pub(super) fn first_slot(lab: &Lab, disk: machine::Disk, folder: &Path) -> Resul
         Marker::Resting => Some("none".to_owned()),
         _ => None,
     })
+}
+
+/// The partitions of the slot with this name.
+pub(super) fn parts<'p>(profile: &'p Profile, slot: &str) -> Option<&'p Slot> {
+    profile.slots.named().into_iter().find(|(name, _)| *name == slot).map(|(_, parts)| parts)
+}
+
+/// What lies in the slots of a disk, looked at once for the same bytes.
+#[derive(Default)]
+pub(super) struct Contents(HashMap<[(String, Option<u64>); 2], Option<String>>);
+
+impl Contents {
+    /// The version in a slot, if both of its partitions hold all of the same release.
+    pub(super) fn version(
+        &mut self,
+        disk: &Disk,
+        slot: &Slot,
+        releases: &[Release],
+    ) -> Result<Option<String>> {
+        let names = [&slot.boot, &slot.root];
+        let key = names.map(|name| (name.clone(), disk.trace(name)));
+        if let Some(version) = self.0.get(&key) {
+            return Ok(version.clone());
+        }
+        let read = |name: &str, size| disk.read(name, 0, size);
+        let version = whole(&read, names.map(|name| &**name), releases)?;
+        self.0.insert(key, version.clone());
+        Ok(version)
+    }
 }
 
 /// The first so many bytes of a partition.

@@ -64,6 +64,19 @@ impl WriteLog {
         Ok(Self { file, entries })
     }
 
+    /// How much it is, in one line; its points are counted from `first` on.
+    pub(super) fn described(&self, first: usize) -> String {
+        let writes: Vec<&Write> = self.entries.iter().flat_map(|entry| &entry.write).collect();
+        let flushes = self.entries.iter().filter(|entry| entry.flush).count();
+        let bytes: u64 = writes.iter().map(|write| write.length).sum();
+        format!(
+            "{} writes, {flushes} flushes, {:.1} MiB; points {first} to {}",
+            writes.len(),
+            bytes as f64 / f64::from(1 << 20),
+            first + self.entries.len(),
+        )
+    }
+
     /// The first `length` bytes of a write.
     pub(super) fn bytes(&self, write: &Write, length: u64) -> Result<Vec<u8>> {
         let mut bytes = vec![0; usize::try_from(length.min(write.length))?];
@@ -151,6 +164,7 @@ pub(super) mod tests {
                 (9, vec![8; 512], FUA),
             ],
         );
+        assert_eq!(log.described(5), "3 writes, 1 flushes, 0.0 MiB; points 5 to 9");
         let writes: Vec<_> = log.entries.iter().map(|entry| entry.write.as_ref()).collect();
         let places: Vec<_> =
             writes.iter().flatten().map(|write| (write.at, write.length)).collect();

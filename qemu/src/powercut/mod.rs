@@ -82,6 +82,13 @@ pub(crate) struct Wanted {
     pub(crate) seed: u64,
 }
 
+impl Wanted {
+    /// What the lane on this machine judges when nobody says otherwise.
+    pub(crate) fn usual() -> Self {
+        Self { points: Points::Usual, boots: host::BOOTS, seed: 1 }
+    }
+}
+
 /// Records, cuts and judges; returns whether no node was lost.
 pub(crate) fn run(subject: &Subject, wanted: Wanted) -> Result<bool> {
     let releases = STORIES.map(|story| *story.release);
@@ -113,7 +120,8 @@ fn judged(lab: &Lab, wanted: Wanted, show: Show) -> Result<Tally> {
         let count = recording.log.entries.len() + 1;
         let chosen = chosen(wanted.points, first, count);
         if !chosen.is_empty() {
-            println!("\n{}", described(story, &recording, first));
+            let offer = story.release.version;
+            println!("\n{}: {offer} is offered; {}", story.name, recording.log.described(first));
             let trial = Trial { lab, story, recording: &recording, folder, first, wanted };
             trial.judged(&chosen, &mut tally)?;
         }
@@ -140,21 +148,6 @@ fn chosen(points: Points, first: usize, count: usize) -> Vec<usize> {
             number.checked_sub(first).filter(|n| *n < count).into_iter().collect()
         }
     }
-}
-
-fn described(story: &Story, recording: &Recording, first: usize) -> String {
-    let entries = &recording.log.entries;
-    let flushes = entries.iter().filter(|entry| entry.flush).count();
-    let bytes: u64 = entries.iter().flat_map(|entry| &entry.write).map(|write| write.length).sum();
-    format!(
-        "{}: {} is offered to {}; {} writes, {flushes} flushes, {:.1} MiB; points {first} to {}",
-        story.name,
-        story.release.version,
-        FIRST.version,
-        entries.iter().filter(|entry| entry.write.is_some()).count(),
-        bytes as f64 / f64::from(1 << 20),
-        first + entries.len(),
-    )
 }
 
 /// One story's points on their way to their verdicts.

@@ -71,14 +71,7 @@ pub(super) fn ensure_recorded(
     let parts = Parts { disk: recorded, ..lab.parts(folder, None)? };
     let guest = Guest::start(lab.qemu(), &parts, &folder.join("serial.log"), &timeline)?;
     tell(lab, story, guest.with_boot_limit(lab.boot_limit()))?;
-    let log = WriteLog::open(&log)?;
-    let mut played = Disk::copy(&start, &folder.join("played.img"))?;
-    played.settle(&log, log.entries.len())?;
-    ensure!(
-        same(&disk, &played.path)?,
-        "the record, played back, is not the disk that was written"
-    );
-    fs::remove_file(&played.path)?;
+    let log = played_back(&log, [&start, &disk], folder)?;
     fs::remove_file(disk)?;
     fs::write(marker, inputs)?;
     Ok(Recording { start, log })
@@ -102,8 +95,18 @@ fn tell(lab: &Lab, story: &Story, mut guest: Guest) -> Result<()> {
     stage.guest.quit()
 }
 
+/// The record in the file `log`, which leads from the disk `start` to the disk `end`; `folder` takes a copy meanwhile.
+pub(super) fn played_back(log: &Path, [start, end]: [&Path; 2], folder: &Path) -> Result<WriteLog> {
+    let log = WriteLog::open(log)?;
+    let mut played = Disk::copy(start, &folder.join("played.img"))?;
+    played.settle(&log, log.entries.len())?;
+    ensure!(same(end, &played.path)?, "the record, played back, is not the disk that was written");
+    fs::remove_file(&played.path)?;
+    Ok(log)
+}
+
 /// Whether two files hold the same bytes.
-pub(super) fn same(one: &Path, other: &Path) -> Result<bool> {
+fn same(one: &Path, other: &Path) -> Result<bool> {
     let (mut one, mut other) = (File::open(one)?, File::open(other)?);
     if one.metadata()?.len() != other.metadata()?.len() {
         return Ok(false);

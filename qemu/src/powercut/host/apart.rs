@@ -36,18 +36,28 @@ pub(super) fn lacking() -> Option<String> {
     if fs::metadata("/proc/self").map_or(0, |own| own.uid()) != 0 {
         return Some("loop devices and mounts need root".to_owned());
     }
-    for device in ["/dev/loop-control", "/dev/fuse"] {
-        if !Path::new(device).exists() {
-            return Some(format!("there is no {device}"));
-        }
+    if let Some(shut) = ["/dev/loop-control", "/dev/fuse"].into_iter().find_map(shut) {
+        return Some(shut);
     }
     let missing = PROGRAMS.iter().find(|name| !installed(name));
     if let Some(name) = missing {
         return Some(format!("there is no {name}; `cargo lab setup` installs it"));
     }
-    let tried = Command::new("unshare").args(["--mount", "--pid", "--fork", "true"]).output();
-    (!tried.is_ok_and(|tried| tried.status.success()))
-        .then(|| "this machine gives no namespaces of one's own".to_owned())
+    let tried = |program: &str, words: &[&str]| done(Command::new(program).args(words)).err();
+    if let Some(error) = tried("losetup", &["--find"]) {
+        return Some(format!("there is no free loop device: {error:#}"));
+    }
+    // What the lane and each of its nodes begin with.
+    let own =
+        ["--mount", "--pid", "--fork", "--mount-proc", "mount", "-t", "tmpfs", "none", "/mnt"];
+    tried("unshare", &own)
+        .map(|error| format!("this machine gives no mounts and processes of one's own: {error:#}"))
+}
+
+/// Why a device cannot be used, or nothing.
+fn shut(device: &str) -> Option<String> {
+    let opened = fs::File::options().read(true).write(true).open(device);
+    opened.err().map(|error| format!("{device} cannot be opened: {error}"))
 }
 
 fn installed(program: &str) -> bool {
@@ -155,6 +165,13 @@ mod tests {
         );
         assert!(words(Points::All).contains("--host --all --boots"));
         assert!(words(Points::Spread(9)).contains("--host --points 9 --boots"));
+    }
+
+    #[test]
+    fn a_device_that_is_not_there_is_named_and_one_that_is_lacks_nothing() {
+        assert_eq!(shut("/dev/null"), None);
+        let shut = shut("/dev/no-such-device").expect("it is not there");
+        assert!(shut.starts_with("/dev/no-such-device cannot be opened: "), "{shut}");
     }
 
     #[test]

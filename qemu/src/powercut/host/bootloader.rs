@@ -6,25 +6,28 @@
 //! ```
 //!
 //! Its choice follows from the boot environment alone, everything else that it reads before being the same; so it is
-//! asked once for the same bytes. What it writes is taken from a record of its own disk, because it goes on to the
+//! asked once for the same bytes, one question at a time, and nobody who knows the answer waits for one. Answers are kept as long as the firmware, the
+//! image and QEMU are the same, so that a point is repeated without it. What it writes is taken from a record of its own disk, because it goes on to the
 //! other slot when it finds no kernel in this one.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
 
-use super::super::judge::first_slot;
+use super::super::judge::{digest, first_slot};
 use super::super::log::WriteLog;
 use crate::disks::{self, Partition};
 use crate::lab::Lab;
 use crate::machine;
 
 /// What the firmware does with a boot environment.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Choice {
     /// The slot that it tries first; `none` when it rests.
     pub(super) slot: String,
@@ -44,37 +47,77 @@ impl Choice {
     }
 }
 
+/// Answers of one firmware.
+#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Answers {
+    /// What gave them.
+    made_from: String,
+    /// By the digest of the boot environment.
+    choices: BTreeMap<String, Choice>,
+}
+
+impl Answers {
+    /// Those that are kept in a file, if what is `made_from` this gave them.
+    fn kept(file: &Path, made_from: String) -> Self {
+        let text = fs::read_to_string(file).unwrap_or_default();
+        let kept = serde_json::from_str(&text).ok();
+        let kept = kept.filter(|kept: &Self| kept.made_from == made_from);
+        kept.unwrap_or(Self { made_from, ..Self::default() })
+    }
+}
+
 /// The firmware of one lab.
 pub(super) struct Bootloader {
     lab: Arc<Lab>,
     folder: PathBuf,
     place: Partition,
-    known: HashMap<Vec<u8>, Choice>,
+    kept: PathBuf,
+    answers: RwLock<Answers>,
+    asked: AtomicUsize,
+    /// Held by who asks: there is one disk to ask with.
+    asking: Mutex<()>,
 }
 
 impl Bootloader {
-    /// The firmware, with a disk of its own in `folder`: a copy of `start`, which has the boot script.
-    pub(super) fn new(lab: Arc<Lab>, start: &Path, folder: PathBuf) -> Result<Self> {
+    /// The firmware, with a disk of its own in `folder`: a copy of `start`, which has the boot script. Its answers are
+    /// kept in a file.
+    pub(super) fn new(lab: Arc<Lab>, start: &Path, [folder, kept]: [PathBuf; 2]) -> Result<Self> {
         fs::create_dir_all(&folder)?;
         disks::sparse_copy(start, &folder.join("disk.img"))?;
         let name = &lab.profile.boot.environment;
         let place = disks::partitions(start)?.get(name).copied();
         let place = place.with_context(|| format!("the disk has no {name}"))?;
-        Ok(Self { lab, folder, place, known: HashMap::new() })
+        let answers = RwLock::new(Answers::kept(&kept, lab.saved_from()?));
+        let (asked, asking) = Default::default();
+        Ok(Self { lab, folder, place, kept, answers, asked, asking })
     }
 
-    /// How often it was really asked.
-    pub(super) fn asked(&self) -> usize {
-        self.known.len()
+    /// How often it was really asked, of how many answers.
+    pub(super) fn asked(&self) -> [usize; 2] {
+        let answers = self.answers.read().unwrap_or_else(PoisonError::into_inner);
+        [self.asked.load(Ordering::Relaxed), answers.choices.len()]
+    }
+
+    fn known(&self, key: &str) -> Option<Choice> {
+        let answers = self.answers.read().unwrap_or_else(PoisonError::into_inner);
+        answers.choices.get(key).cloned()
     }
 
     /// What it does with this boot environment.
-    pub(super) fn choice(&mut self, environment: &[u8]) -> Result<Choice> {
-        if let Some(choice) = self.known.get(environment) {
-            return Ok(choice.clone());
+    pub(super) fn choice(&self, environment: &[u8]) -> Result<Choice> {
+        let key = digest(environment)?;
+        if let Some(choice) = self.known(&key) {
+            return Ok(choice);
+        }
+        let _asking = self.asking.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(choice) = self.known(&key) {
+            return Ok(choice);
         }
         let choice = self.ask(environment)?;
-        self.known.insert(environment.to_vec(), choice.clone());
+        self.asked.fetch_add(1, Ordering::Relaxed);
+        let mut answers = self.answers.write().unwrap_or_else(PoisonError::into_inner);
+        answers.choices.insert(key, choice.clone());
+        fs::write(&self.kept, serde_json::to_string(&*answers)?)?;
         Ok(choice)
     }
 
@@ -105,5 +148,19 @@ mod tests {
         assert_eq!(choice.after(&[1; 8]), [1, 1, 1, 1, 7, 7, 1, 1]);
         let none = Choice { slot: "A".into(), counted: None };
         assert_eq!(none.after(&[1; 8]), [1; 8]);
+    }
+
+    #[test]
+    fn answers_are_those_of_this_firmware_or_none() {
+        let file =
+            std::env::temp_dir().join(format!("steadfast-lab-answers-{}", std::process::id()));
+        let choice = Choice { slot: "B".into(), counted: Some((4, vec![7; 2])) };
+        let choices = BTreeMap::from([("digest".to_owned(), choice)]);
+        let answers = Answers { made_from: "this".into(), choices };
+        fs::write(&file, serde_json::to_string(&answers).expect("made")).expect("written");
+        assert_eq!(Answers::kept(&file, "this".into()), answers);
+        assert!(Answers::kept(&file, "another".into()).choices.is_empty());
+        fs::remove_file(&file).expect("removed");
+        assert!(Answers::kept(&file, "this".into()).choices.is_empty());
     }
 }

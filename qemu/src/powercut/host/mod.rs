@@ -10,6 +10,9 @@
 //! repaired as the node does it; of what it had acted on before the cut nothing is gone; the slot that runs was not
 //! written; what was not judged is not committed, what was refused is not tried, no update ends but as its story does.
 //!
+//! The same seed cuts a kept recording the same, one point alone as all of them. A new recording has other writes: the
+//! kernel flushes when it likes.
+//!
 //! Each judgement is made by the node's own programs; the lane pulls the plug and reads their answers.
 
 mod apart;
@@ -40,6 +43,7 @@ use self::root::Parts;
 use self::story::{Recording, STORIES, Story, Teller};
 use self::trial::{Counts, Judged, Trial};
 use super::cut;
+use super::log::Entry;
 use super::tally::{Tally, Way};
 use super::{Points, Wanted, chosen};
 use crate::build::build_agent;
@@ -55,8 +59,15 @@ const VARIANTS: u64 = 4;
 const ALL_VARIANTS: u64 = 12;
 /// How many of each story's points are let come to rest.
 pub(crate) const BOOTS: usize = 8;
+/// How a cut is made once more: a recording stays until something that it is made from changes.
+const REPEAT: &str = "the recording is kept: `cargo lab powercut --host --point N --seed S` repeats a point, here with S =";
 /// More workers than these wait for each other.
 const WORKERS: usize = 4;
+
+/// Why this machine cannot run the lane, or nothing.
+pub(crate) fn lacking() -> Option<String> {
+    apart::lacking()
+}
 
 /// Records, cuts and judges; returns whether no node was lost.
 pub(crate) fn run(subject: &Subject, wanted: Wanted) -> Result<bool> {
@@ -130,11 +141,11 @@ impl Lane {
     fn judged(&self, wanted: Wanted) -> Result<bool> {
         let inputs = self.make_bundles()?;
         let image = self.lab.folder(&variant::FIRST).join("disk.img");
-        let loader = Mutex::new(Bootloader::new(
+        let loader = Bootloader::new(
             Arc::clone(&self.lab),
             &image,
-            self.folder.join("firmware"),
-        )?);
+            [self.folder.join("firmware"), self.kept.join("firmware.json")],
+        )?;
         let teller = Teller {
             lab: &self.lab,
             parts: &self.parts,
@@ -145,21 +156,35 @@ impl Lane {
         };
         let judge = Judge { lane: self, loader: &loader, wanted };
         let (mut first, mut tally) = (0, Tally::default());
+        let mut told = Vec::new();
         for story in &STORIES {
             let recording = teller.ensure(story)?;
             let count = recording.log.entries.len() + 1;
             let points = chosen(wanted.points, first, count);
             if !points.is_empty() {
-                println!("\n{}", described(story, &recording, first));
+                let offer = story.offer.map_or("nothing", |release| release.version);
+                println!(
+                    "\n{}: {offer} is offered; {}",
+                    story.name,
+                    recording.log.described(first)
+                );
                 let trial = judge.trial(story, &recording, &points)?;
-                judge.story(&trial, &points, first, &mut tally)?;
+                told.extend(judge.story(&trial, &points, first, &mut tally)?);
             }
             first += count;
         }
         ensure!(tally.points > 0, "there are points 0 to {}", first - 1);
-        let asked = loader.lock().map_or(0, |loader| loader.asked());
-        println!("\nthe firmware was asked {asked} times");
+        let [asked, answers] = loader.asked();
+        println!("\nthe firmware was asked {asked} times; {answers} answers of it are known");
+        if let Points::One(_) = wanted.points {
+            println!("{}", told.join("\n"));
+        } else {
+            fs::write(self.kept.join("judged"), told.join("\n"))?;
+        }
         println!("{}", tally.closing(wanted.seed));
+        if !tally.faults.is_empty() {
+            println!("each cut is in {}/judged\n{REPEAT} {}", self.kept.display(), wanted.seed);
+        }
         Ok(tally.faults.is_empty())
     }
 }
@@ -167,7 +192,7 @@ impl Lane {
 /// Who judges the stories' cuts.
 struct Judge<'j> {
     lane: &'j Lane,
-    loader: &'j Mutex<Bootloader>,
+    loader: &'j Bootloader,
     wanted: Wanted,
 }
 
@@ -203,28 +228,36 @@ impl<'j> Judge<'j> {
         })
     }
 
-    /// Judges a story's points, and counts what came of them.
+    /// Judges a story's points, counts what came of them, and tells it of each cut.
     fn story(
         &self,
         trial: &Trial<'_>,
         points: &[usize],
         first: usize,
         tally: &mut Tally,
-    ) -> Result<()> {
+    ) -> Result<Vec<String>> {
         let workers = std::thread::available_parallelism().map_or(1, usize::from).min(WORKERS);
         let line = Line::begin(&format!("judge {} points of {}", points.len(), trial.story.name));
-        let judged = trial.judged(points, workers)?;
+        let judged = trial.judged(&with_before(&trial.recording.log.entries, points), workers)?;
         line.end("done");
-        let mut way = Way::default();
+        let (mut way, mut told) = (Way::default(), Vec::new());
         for Judged { cut, verdict } in judged {
+            let known = verdict.as_ref().map(|verdict| verdict.to_string());
+            let known = known.unwrap_or_default();
             let verdict = verdict.and_then(|verdict| way.remember(&cut, verdict));
-            tally.count(first + cut.point, cut.kind, verdict);
+            if points.contains(&cut.point) {
+                let said =
+                    verdict.as_ref().map_or_else(|fault| format!("lost: {fault}"), |()| known);
+                told.push(format!("point {}, {}: {said}", first + cut.point, cut.kind));
+                tally.count(first + cut.point, cut.kind, verdict);
+            }
         }
         tally.points += points.len();
         tally.boots += trial.counts.rests.load(Ordering::Relaxed);
         println!("{}", way.told());
         println!(
-            "the agent was started {} times to be asked; {} nodes came to rest, within {} boots",
+            "the agent was started and asked {} times: cuts that leave slot, boot environment and /data alike \
+             share a start; {} nodes came to rest, within {} boots",
             trial.starts.lock().map_or(0, |starts| starts.len()),
             trial.counts.rests.load(Ordering::Relaxed),
             trial.counts.boots.load(Ordering::Relaxed),
@@ -234,20 +267,35 @@ impl<'j> Judge<'j> {
             tally.faults.push(format!("{name}: {}, wanted {wanted}", way.told()));
         }
         tally.faults.extend(trial.written_while_it_ran()?);
-        Ok(())
+        Ok(told)
     }
 }
 
-fn described(story: &Story, recording: &Recording, first: usize) -> String {
-    let entries = &recording.log.entries;
-    let flushes = entries.iter().filter(|entry| entry.flush).count();
-    let bytes: u64 = entries.iter().flat_map(|entry| &entry.write).map(|write| write.length).sum();
-    format!(
-        "{}: {} is offered to 1.0.0; {} writes, {flushes} flushes, {:.1} MiB; points {first} to {}",
-        story.name,
-        story.offer.map_or("nothing", |release| release.version),
-        entries.iter().filter(|entry| entry.write.is_some()).count(),
-        bytes as f64 / f64::from(1 << 20),
-        first + entries.len(),
-    )
+/// A point that is judged alone is held against what was there for good before it, as it is among all points.
+fn with_before(entries: &[Entry], points: &[usize]) -> Vec<usize> {
+    match points {
+        [point] => {
+            let before = cut::durable(&entries[..*point]);
+            BTreeSet::from([before, *point]).into_iter().collect()
+        }
+        _ => points.to_vec(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::log::tests::record;
+    use super::*;
+
+    #[test]
+    fn a_point_alone_is_judged_with_the_last_one_at_which_all_was_there_for_good() {
+        let told = [(0, vec![1; 512], 0), (0, Vec::new(), 1), (8, vec![2; 512], 0)];
+        let (log, path) = record("alone", &told);
+        fs::remove_file(path).expect("removed");
+        let with = |points: &[usize]| with_before(&log.entries, points);
+        assert_eq!(with(&[3]), [2, 3]);
+        assert_eq!(with(&[2]), [2]);
+        assert_eq!(with(&[1]), [0, 1]);
+        assert_eq!(with(&[1, 3]), [1, 3]);
+    }
 }

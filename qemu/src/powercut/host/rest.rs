@@ -3,12 +3,11 @@
 
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
-use std::sync::Mutex;
 
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 
 use super::super::disk::Disk;
-use super::super::judge::{self, whole};
+use super::super::judge::{self, parts, whole};
 use super::bootloader::Bootloader;
 use super::node::{Beside, Node, Word};
 use super::release::{ALL, Release, SICK};
@@ -27,7 +26,7 @@ pub(super) struct Rest<'r> {
     /// The story that was cut.
     pub(super) story: &'r Story,
     /// The firmware.
-    pub(super) loader: &'r Mutex<Bootloader>,
+    pub(super) loader: &'r Bootloader,
     /// What the releases' images are.
     pub(super) releases: &'r [judge::Release],
 }
@@ -42,21 +41,20 @@ impl Rest<'_> {
         seat.lay_slots(disk)?;
         for boot in 1..=BOOTS {
             let environment = fs::read(&file)?;
-            let choice =
-                self.loader.lock().map_err(|_| anyhow!("a worker failed"))?.choice(&environment)?;
+            let choice = self.loader.choice(&environment)?;
             fs::write(&file, choice.after(&environment))?;
-            let slot = choice.slot;
-            let Some(release) = self.content(seat, &slot)? else {
+            let slot = &choice.slot;
+            let Some(release) = self.content(seat, slot)? else {
                 return Ok(Err(format!(
                     "at boot {boot} slot {slot} is tried, and holds no whole release"
                 )));
             };
-            let mut node = seat.start(&slot, release, Beside::Rauc)?;
+            let mut node = seat.start(slot, release, Beside::Rauc)?;
             let rests = settled(&mut node)?;
             let fault =
-                if rests { self.resting(&mut node, [release.version, &slot])? } else { None };
+                if rests { self.resting(&mut node, [release.version, slot])? } else { None };
             node.stop()?;
-            if self.content(seat, &slot)? != Some(release) {
+            if self.content(seat, slot)? != Some(release) {
                 return Ok(Err(format!("at boot {boot} slot {slot} was written while it ran")));
             }
             if rests {
@@ -68,12 +66,7 @@ impl Rest<'_> {
 
     /// What lies in a slot of the seat.
     fn content(&self, seat: &Seat, slot: &str) -> Result<Option<&'static Release>> {
-        let slots = &self.parts.profile.slots;
-        let parts = match slot {
-            "A" => &slots.a,
-            "B" => &slots.b,
-            _ => return Ok(None),
-        };
+        let Some(parts) = parts(&self.parts.profile, slot) else { return Ok(None) };
         let read = |name: &str, size: u64| -> Result<Vec<u8>> {
             let mut bytes = vec![0; usize::try_from(size)?];
             File::open(seat.root.file(name))?.read_exact_at(&mut bytes, 0)?;

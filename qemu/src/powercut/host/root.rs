@@ -28,18 +28,6 @@ const LOOPS: usize = 256;
 /// The agent's settings: a verdict after a second, or after three.
 const SETTINGS: &str = "[node]\nname = \"host\"\n[gate]\nsoak_s = 1\ndeadline_s = 3\n";
 
-/// The bus of one node, on which everybody may do everything.
-const BUS: &str = r#"<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
- "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
-<busconfig>
-  <listen>unix:path=/run/bus</listen>
-  <auth>EXTERNAL</auth>
-  <policy context="default">
-    <allow user="*"/><allow own="*"/><allow send_destination="*"/><allow receive_sender="*"/>
-  </policy>
-</busconfig>
-"#;
-
 /// What all nodes are made of.
 pub(super) struct Parts {
     /// The board.
@@ -55,26 +43,36 @@ pub(super) struct Parts {
 impl Parts {
     /// RAUC's configuration: the image's own, but for the format of the bundles.
     pub(super) fn rauc_conf(&self) -> Result<String> {
-        let slots = &self.profile.slots;
-        let text = filled(
-            "etc/rauc/system.conf.in",
-            &[
-                ("compatible", &self.profile.compatible),
-                ("boot_a", &slots.a.boot),
-                ("root_a", &slots.a.root),
-                ("boot_b", &slots.b.boot),
-                ("root_b", &slots.b.root),
-            ],
-        )?;
-        let verity = "bundle-formats=verity";
-        ensure!(text.contains(verity), "system.conf names other formats than before");
-        Ok(text.replace(verity, "bundle-formats=plain"))
+        rauc_conf(&self.profile)
     }
 
     /// The script that makes /data usable.
     pub(super) fn data_script(&self) -> Result<String> {
-        filled("usr/lib/steadfast/data.in", &[("data", &self.profile.disk.data)])
+        data_script(&self.profile)
     }
+}
+
+fn rauc_conf(profile: &Profile) -> Result<String> {
+    let slots = &profile.slots;
+    let text = filled(
+        "etc/rauc/system.conf.in",
+        &[
+            ("compatible", &profile.compatible),
+            // The development keyring brings no revocation list along.
+            ("check_crl", "false"),
+            ("boot_a", &slots.a.boot),
+            ("root_a", &slots.a.root),
+            ("boot_b", &slots.b.boot),
+            ("root_b", &slots.b.root),
+        ],
+    )?;
+    let verity = "bundle-formats=verity";
+    ensure!(text.contains(verity), "system.conf names other formats than before");
+    Ok(text.replace(verity, "bundle-formats=plain"))
+}
+
+fn data_script(profile: &Profile) -> Result<String> {
+    filled("usr/lib/steadfast/data.in", &[("data", &profile.disk.data)])
 }
 
 /// A file of the image, with these values.
@@ -86,6 +84,13 @@ fn filled(name: &str, values: &[(&str, &str)]) -> Result<String> {
         .fold(text, |text, (name, value)| text.replace(&format!("{{{{{name}}}}}"), value));
     ensure!(!text.contains("{{"), "{name} asks for a value that the lane does not have");
     Ok(text)
+}
+
+/// The bus of one node, on which everybody may do everything: that of the tests with a real RAUC.
+fn bus() -> Result<String> {
+    let path = places::workspace().join("tests/rauc_host/bus.conf");
+    let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+    Ok(text.replace("@SOCKET@", "/run/bus"))
 }
 
 /// A root file system that a node can be started in.
@@ -173,7 +178,7 @@ impl Root {
         write("steadfast/agent.toml", SETTINGS.as_bytes())?;
         write("rauc/system.conf", parts.rauc_conf()?.as_bytes())?;
         write("rauc/keyring.pem", &fs::read(&parts.tools.signer.keyring)?)?;
-        write("bus.conf", BUS.as_bytes())?;
+        write("bus.conf", bus()?.as_bytes())?;
         write("passwd", b"root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534::/:/bin/false\n")?;
         write("group", b"root:x:0:\nnogroup:x:65534:\n")?;
         self.holds(&FIRST)
@@ -209,4 +214,19 @@ fn bind(from: &Path, to: &Path) -> Result<()> {
 
 fn mount(words: &[&str], at: &Path) -> Result<()> {
     done(Command::new("mount").args(words).arg(at)).map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lane_has_every_value_that_the_images_files_ask_for() {
+        for board in hw_profile::boards(&places::boards()).expect("the tree has boards") {
+            let profile = Profile::named(&places::boards(), &board).expect("it is valid");
+            let conf = rauc_conf(&profile).expect("it is filled");
+            assert!(conf.contains(&profile.compatible) && conf.contains("bundle-formats=plain"));
+            assert!(data_script(&profile).expect("it is filled").contains(&profile.disk.data));
+        }
+    }
 }

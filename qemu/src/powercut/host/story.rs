@@ -13,16 +13,15 @@ use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Mutex;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 
 use super::super::disk::Disk;
-use super::super::judge::whole;
+use super::super::judge::{parts, whole};
 use super::super::log::WriteLog;
-use super::super::record::same;
+use super::super::record::played_back;
 use super::apart::done;
 use super::bootloader::Bootloader;
 use super::node::{Beside, Node, Start, Word};
@@ -118,7 +117,7 @@ pub(super) struct Teller<'t> {
     /// What nodes are made of.
     pub(super) parts: &'t Parts,
     /// The firmware.
-    pub(super) loader: &'t Mutex<Bootloader>,
+    pub(super) loader: &'t Bootloader,
     /// Folder of the lane's tmpfs.
     pub(super) seat: PathBuf,
     /// Where recordings are kept.
@@ -171,14 +170,7 @@ impl Teller<'_> {
         let line = Line::begin(&format!("record the story {}", story.name));
         let marks = self.tell(story, [&disk, &log], sequence)?;
         line.end("done");
-        let log = WriteLog::open(&log)?;
-        let mut played = Disk::copy(&start, &folder.join("played.img"))?;
-        played.settle(&log, log.entries.len())?;
-        ensure!(
-            same(&disk, &played.path)?,
-            "the record, played back, is not the disk that was written"
-        );
-        fs::remove_file(&played.path)?;
+        played_back(&log, [&start, &disk], folder)?;
         fs::write(folder.join("marks.json"), serde_json::to_string_pretty(&marks)?)?;
         Ok(fs::write(folder.join("inputs"), &self.inputs)?)
     }
@@ -309,19 +301,17 @@ impl Telling<'_> {
         let profile = &self.teller.parts.profile;
         let name = &profile.boot.environment;
         let environment = self.disk.read(name, 0, self.disk.partition(name)?.size)?;
-        let mut loader =
-            self.teller.loader.lock().map_err(|_| anyhow::anyhow!("a worker failed"))?;
-        let choice = loader.choice(&environment)?;
+        let choice = self.teller.loader.choice(&environment)?;
         if let Some((at, bytes)) = &choice.counted {
             self.recorder.put(name, *at, bytes)?;
         }
-        let slot = if choice.slot == "B" { &profile.slots.b } else { &profile.slots.a };
+        let slot = parts(profile, &choice.slot).context("the firmware rests")?;
         let images = ALL.iter().map(Release::images).collect::<Result<Vec<_>>>()?;
         let read = |name: &str, size| self.disk.read(name, 0, size);
         let version = whole(&read, [&slot.boot, &slot.root], &images)?;
         let release = ALL.iter().find(|release| Some(release.version) == version.as_deref());
         let release = release.with_context(|| format!("slot {} holds no release", choice.slot))?;
-        Ok((choice.slot, release))
+        Ok((choice.slot.clone(), release))
     }
 
     fn mark(&mut self, what: Known) -> Result<()> {

@@ -13,6 +13,7 @@ use std::collections::HashMap;
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -21,7 +22,7 @@ use anyhow::{Context, Result, anyhow};
 use super::super::cut::{self, Cut};
 use super::super::data::Memory;
 use super::super::disk::{Disk, OUTSIDE, touched};
-use super::super::judge::{self, Verdict, whole};
+use super::super::judge::{self, Contents, Verdict, parts};
 use super::super::ledger::Ledger;
 use super::super::log::Entry;
 use super::super::{Wanted, unwritten};
@@ -47,7 +48,7 @@ pub(super) struct Trial<'t> {
     /// Its record.
     pub(super) recording: &'t Recording,
     /// The firmware.
-    pub(super) loader: &'t Mutex<Bootloader>,
+    pub(super) loader: &'t Bootloader,
     /// What the releases' images are.
     pub(super) releases: Vec<judge::Release>,
     /// Folder of the lane's tmpfs.
@@ -106,7 +107,7 @@ impl Trial<'_> {
         let log = &self.recording.log;
         let mut disk = Disk::copy(&self.recording.start, &folder.join("cut.img"))?;
         let mut seat = Seat::new(self.parts, &disk, &log.entries, folder)?;
-        let mut contents = HashMap::new();
+        let mut firmware = Firmware::new(self);
         let mut judged = Vec::new();
         for point in points {
             let mut rested = Vec::new();
@@ -115,7 +116,7 @@ impl Trial<'_> {
                 disk.settle(log, cut.durable)?;
                 let undo = disk.cut(log, &cut)?;
                 let mut verdict =
-                    self.verdict(&disk, &mut seat, &mut contents).with_context(context)?;
+                    self.verdict(&disk, &mut seat, &mut firmware).with_context(context)?;
                 verdict = verdict.and_then(|verdict| self.fits(&disk, &cut, verdict));
                 if verdict.is_ok() && self.rested.contains(point) && !rested.contains(&cut.kind) {
                     rested.push(cut.kind);
@@ -135,41 +136,21 @@ impl Trial<'_> {
         &self,
         disk: &Disk,
         seat: &mut Seat,
-        contents: &mut HashMap<(String, [Option<u64>; 2]), Option<String>>,
+        firmware: &mut Firmware<'_>,
     ) -> Result<Result<Verdict, String>> {
         let profile = &self.parts.profile;
-        let name = &profile.boot.environment;
-        let environment = disk.read(name, 0, disk.partition(name)?.size)?;
-        let choice =
-            self.loader.lock().map_err(|_| anyhow!("a worker failed"))?.choice(&environment)?;
-        let slot = match &*choice.slot {
-            "A" => &profile.slots.a,
-            "B" => &profile.slots.b,
-            _ => return Ok(Err("the firmware finds no slot that may boot".to_owned())),
+        let (choice, version) = match firmware.starts(disk)? {
+            Ok(found) => found,
+            Err(fault) => return Ok(Err(fault)),
         };
-        let key = (choice.slot.clone(), [&slot.boot, &slot.root].map(|name| disk.trace(name)));
-        if !contents.contains_key(&key) {
-            let read = |name: &str, size| disk.read(name, 0, size);
-            let version = whole(&read, [&slot.boot, &slot.root], &self.releases)?;
-            contents.insert(key.clone(), version);
-        }
-        let Some(version) = &contents[&key] else {
-            return Ok(Err(format!(
-                "slot {} is tried first, and holds no whole release",
-                choice.slot
-            )));
-        };
-        let after = choice.after(&environment);
-        let mut hasher = DefaultHasher::new();
-        after.hash(&mut hasher);
         let data = disk.trace(&profile.disk.data);
-        let start = (choice.slot.clone(), version.clone(), hasher.finish(), data);
+        let start = (choice.slot.clone(), version, choice.digest, data);
         let known = |starts: &HashMap<_, _>| starts.get(&start).cloned();
         let starts = || self.starts.lock().map_err(|_| anyhow!("a worker failed"));
         if let Some(verdict) = known(&*starts()?) {
             return Ok(verdict);
         }
-        fs::write(seat.root.file(name), after)?;
+        fs::write(seat.root.file(&profile.boot.environment), &choice.after)?;
         seat.lay_data(disk)?;
         let verdict = self.start(seat, &start.0, &start.1);
         starts()?.insert(start, verdict.clone());
@@ -225,16 +206,11 @@ impl Trial<'_> {
     /// What the record itself shows: a slot that was written while it ran.
     pub(super) fn written_while_it_ran(&self) -> Result<Option<String>> {
         let partitions = disks::partitions(&self.recording.start)?;
-        let slots = &self.parts.profile.slots;
         let mut running = None;
         for (number, entry) in self.recording.log.entries.iter().enumerate() {
             running = started(&self.recording.marks, number).or(running);
-            let parts = match running {
-                Some("A") => &slots.a,
-                Some(_) => &slots.b,
-                None => continue,
-            };
-            let Some(write) = &entry.write else { continue };
+            let parts = running.and_then(|slot| parts(&self.parts.profile, slot));
+            let (Some(parts), Some(write)) = (parts, &entry.write) else { continue };
             let names = touched(&partitions, write.at, write.length);
             if let Some(name) = names.iter().find(|name| [&parts.boot, &parts.root].contains(name))
             {
@@ -242,6 +218,57 @@ impl Trial<'_> {
             }
         }
         Ok(None)
+    }
+}
+
+/// The firmware in front of one worker's disk, which is the same to it as long as its traces are.
+struct Firmware<'t> {
+    trial: &'t Trial<'t>,
+    choices: HashMap<Option<u64>, Rc<Chosen>>,
+    contents: Contents,
+}
+
+/// A choice of the firmware, carried out.
+struct Chosen {
+    slot: String,
+    /// The boot environment, with the attempt counted.
+    after: Vec<u8>,
+    /// Of that.
+    digest: u64,
+}
+
+impl<'t> Firmware<'t> {
+    fn new(trial: &'t Trial<'t>) -> Self {
+        Self { trial, choices: HashMap::new(), contents: Contents::default() }
+    }
+
+    /// What starts, and its version; or why nothing does.
+    fn starts(&mut self, disk: &Disk) -> Result<Result<(Rc<Chosen>, String), String>> {
+        let chosen = self.chosen(disk)?;
+        let Some(slot) = parts(&self.trial.parts.profile, &chosen.slot) else {
+            return Ok(Err("the firmware finds no slot that may boot".to_owned()));
+        };
+        let version = self.contents.version(disk, slot, &self.trial.releases)?;
+        Ok(version.map(|version| (Rc::clone(&chosen), version)).ok_or_else(|| {
+            format!("slot {} is tried first, and holds no whole release", chosen.slot)
+        }))
+    }
+
+    fn chosen(&mut self, disk: &Disk) -> Result<Rc<Chosen>> {
+        let name = &self.trial.parts.profile.boot.environment;
+        let trace = disk.trace(name);
+        if let Some(chosen) = self.choices.get(&trace) {
+            return Ok(Rc::clone(chosen));
+        }
+        let environment = disk.read(name, 0, disk.partition(name)?.size)?;
+        let choice = self.trial.loader.choice(&environment)?;
+        let after = choice.after(&environment);
+        let mut hasher = DefaultHasher::new();
+        after.hash(&mut hasher);
+        let chosen = Chosen { slot: choice.slot.clone(), after, digest: hasher.finish() };
+        let chosen = Rc::new(chosen);
+        self.choices.insert(trace, Rc::clone(&chosen));
+        Ok(chosen)
     }
 }
 
