@@ -263,6 +263,27 @@ mod tests {
     }
 
     #[test]
+    fn a_slot_that_was_written_is_looked_at_again() {
+        let (mut disk, log, files) = super::super::disk::tests::disk("contents");
+        let image = |byte: u8| Image { size: 4, sha256: digest(&[byte; 4]).expect("made") };
+        let release = |version: &str, boot, root| Release {
+            version: version.into(),
+            boot: image(boot),
+            root: image(root),
+        };
+        let releases = [release("1.0.0", 9, 9), release("1.1.0", 1, 2)];
+        let slot = Slot { boot: "a".into(), root: "b".into() };
+        let mut contents = Contents::default();
+        let mut found = |disk: &Disk| contents.version(disk, &slot, &releases).expect("read");
+        assert_eq!(found(&disk).as_deref(), Some("1.0.0"));
+        disk.settle(&log, 1).expect("settled");
+        assert_eq!(found(&disk), None, "the other half is missing");
+        disk.settle(&log, 4).expect("settled");
+        assert_eq!(found(&disk).as_deref(), Some("1.1.0"));
+        files.iter().for_each(|file| fs::remove_file(file).expect("removed"));
+    }
+
+    #[test]
     fn a_digest_is_sha_256() {
         assert_eq!(
             digest(b"abc").expect("made"),
