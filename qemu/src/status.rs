@@ -126,6 +126,10 @@ pub(crate) struct Entry {
     pub(crate) event: String,
     /// More of it; of a failure `not:` with its cause and evidence.
     pub(crate) detail: String,
+    /// The state after it.
+    pub(crate) state: String,
+    /// The slot that ran.
+    pub(crate) slot: String,
 }
 
 impl BootState {
@@ -184,7 +188,7 @@ pub(crate) mod tests {
 
     #[test]
     fn a_history_is_read() {
-        let text = r#"{"entries":[{"seq":1,"unix_s":0,"boot_s":12.3,"event":"judged","detail":"","state":"idle"}],
+        let text = r#"{"entries":[{"seq":1,"unix_s":0,"boot_s":12.3,"event":"judged","detail":"","state":"idle","slot":"A"}],
             "endings":[{"seq":9,"unix_s":0,"release":"1.1.0","outcome":"committed","cause":null,
             "evidence":null,"slot":"B"}]}"#;
         let history: History = serde_json::from_str(text).expect("the contract's example");

@@ -7,6 +7,7 @@ use std::os::unix::fs::FileExt;
 use anyhow::Result;
 
 use super::super::disk::Disk;
+use super::super::ending;
 use super::super::judge::{self, parts, whole};
 use super::bootloader::Bootloader;
 use super::node::{Beside, Node, Word};
@@ -83,17 +84,16 @@ impl Rest<'_> {
             Err(fault) => return Ok(Some(fault)),
         };
         let system = &seen.status.system;
-        if system.standing != "committed" || !self.story.may_stay.contains(&&*system.version) {
+        if system.standing != "committed" {
             return Ok(Some(format!(
                 "it rests with {}, which is {}",
                 system.version, system.standing
             )));
         }
-        if let Some(fault) = rules::fault(&seen, self.story, runs) {
-            return Ok(Some(fault));
-        }
-        if seen.refused.is_empty() {
-            return Ok(None);
+        let fault = rules::fault(&seen, self.story, runs)
+            .or_else(|| ending::fault(&seen.status, &seen.history, &[self.story.end]));
+        if fault.is_some() || seen.status.refused.is_empty() {
+            return Ok(fault);
         }
         // What failed here is offered again, and turned away before a byte of it is written.
         node.offer(&format!("/bundles/{}", SICK.bundle()))?;

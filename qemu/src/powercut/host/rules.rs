@@ -4,52 +4,20 @@
 //! its cause; no commit without a verdict before it; no slot that is tried although its release was refused; nothing
 //! given up only because the power went.
 
-use serde::Deserialize;
-
 use super::story::Story;
-use crate::status::{Ending, Status};
-
-/// `steadfast history --json`.
-#[derive(Debug, Clone, Deserialize)]
-pub(super) struct History {
-    entries: Vec<Step>,
-    endings: Vec<Ending>,
-}
-
-/// One step.
-#[derive(Debug, Clone, Deserialize)]
-struct Step {
-    seq: u64,
-    event: String,
-    detail: String,
-    state: String,
-    slot: String,
-}
-
-/// What is refused: the rest of `steadfast status --json`.
-#[derive(Debug, Clone, Deserialize)]
-struct Refused {
-    refused: Vec<String>,
-}
+use crate::status::{Ending, Entry, History, Status};
 
 /// All that a node says of itself.
 pub(super) struct Seen {
     /// Its status.
     pub(super) status: Status,
-    /// Digests that it refuses.
-    pub(super) refused: Vec<String>,
-    history: History,
+    /// Its history.
+    pub(super) history: History,
 }
 
 impl Seen {
-    /// From the answers to `status` and `history`.
-    pub(super) fn new(status: serde_json::Value, history: History) -> serde_json::Result<Self> {
-        let Refused { refused } = Refused::deserialize(&status)?;
-        Ok(Self { status: Status::deserialize(status)?, refused, history })
-    }
-
     /// The last start in the ledger.
-    fn start(&self) -> Option<&Step> {
+    fn start(&self) -> Option<&Entry> {
         self.history.entries.iter().rfind(|step| step.event == "booted")
     }
 
@@ -60,7 +28,7 @@ impl Seen {
 
     /// Whether the slot on trial was judged like this.
     fn judged(&self, words: &str) -> bool {
-        let judged = |step: &&Step| step.event == "judged" && step.slot == "B";
+        let judged = |step: &&Entry| step.event == "judged" && step.slot == "B";
         self.history.entries.iter().filter(judged).any(|step| step.detail.starts_with(words))
     }
 
@@ -90,7 +58,7 @@ pub(super) fn fault(seen: &Seen, story: &Story, [version, slot]: [&str; 2]) -> O
         return Some(format!("its ledger is damaged: {damage}"));
     }
     let endings = seen.history.endings.iter().chain(&seen.status.update.last);
-    if let Some(other) = endings.map(Ending::summary).find(|ending| ending != story.ending) {
+    if let Some(other) = endings.map(Ending::summary).find(|ending| ending != story.end.0) {
         return Some(format!("an update ended: {other}"));
     }
     if floor.as_deref().is_some_and(|floor| floor != "1.0.0") && !seen.judged("healthy") {
@@ -103,7 +71,7 @@ pub(super) fn fault(seen: &Seen, story: &Story, [version, slot]: [&str; 2]) -> O
     }
     // While it is asked it may already refuse what it has just given up.
     let tried_again = slot == "B" && !given_up;
-    (!seen.refused.is_empty() && (tried_again || !seen.judged("unhealthy")))
+    (!seen.status.refused.is_empty() && (tried_again || !seen.judged("unhealthy")))
         .then(|| format!("it refuses a release, and runs {version} in {slot}"))
 }
 
@@ -112,11 +80,11 @@ mod tests {
     use super::super::story::STORIES;
     use super::*;
 
-    fn step(seq: u64, words: &str) -> Step {
+    fn step(seq: u64, words: &str) -> Entry {
         let words: Vec<String> = words.split(' ').map(str::to_owned).collect();
         let [event, detail, state, slot] = &words[..] else { panic!("four words") };
         let [event, detail, state, slot] = [event, detail, state, slot].map(Clone::clone);
-        Step { seq, event, detail, state, slot }
+        Entry { seq, event, detail, state, slot }
     }
 
     /// A node on trial that was cut in its probation.
@@ -126,8 +94,9 @@ mod tests {
         status.system.version = "1.1.0".into();
         status.update.last = None;
         status.ledger.damage = None;
+        status.refused = Vec::new();
         let entries = vec![step(7, "activated - rebooting A"), step(8, "booted - probation B")];
-        Seen { status, refused: Vec::new(), history: History { entries, endings: Vec::new() } }
+        Seen { status, history: History { entries, endings: Vec::new() } }
     }
 
     fn fault_of(change: impl FnOnce(&mut Seen)) -> Option<String> {
@@ -162,7 +131,7 @@ mod tests {
             fault_of(|seen| seen.status.update.last = ending.clone()),
             fault_of(|seen| seen.history.endings.extend(ending.clone())),
             fault_of(|seen| seen.status.floor = Some("1.1.0".into())),
-            fault_of(|seen| seen.refused.push("00".into())),
+            fault_of(|seen| seen.status.refused.push("00".into())),
             fault_of(|seen| seen.history.entries[1].state = "condemning".into()),
             fault_of(|seen| seen.history.entries.clear()),
         ];
@@ -186,7 +155,7 @@ mod tests {
             fault_of(|seen| {
                 seen.history.entries.insert(1, verdict("unhealthy"));
                 seen.history.entries[2].state = state.into();
-                seen.refused.push("00".into());
+                seen.status.refused.push("00".into());
             })
         };
         assert_eq!(again("condemning"), None, "it refuses what it gives up");

@@ -21,7 +21,7 @@ use super::apart::done;
 use super::node::{Beside, Node, Start, Word};
 use super::release::Release;
 use super::root::{Parts, Root};
-use super::rules::{History, Seen};
+use super::rules::Seen;
 
 /// From the start to a first answer.
 const START: Duration = Duration::from_secs(120);
@@ -98,9 +98,7 @@ impl Drop for Seat {
 
 /// What a node says of itself, and whether its ledger is what it says.
 pub(super) fn ask(node: &Node) -> Result<Result<Seen, String>> {
-    let status: serde_json::Value = node.ask("status")?;
-    let history: History = node.ask("history")?;
-    let seen = Seen::new(status, history).context("an answer of another form")?;
+    let seen = Seen { status: node.ask("status")?, history: node.ask("history")? };
     if seen.status.ledger.kept != "data" {
         return Ok(Ok(seen));
     }

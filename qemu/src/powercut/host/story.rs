@@ -19,6 +19,7 @@ use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 
 use super::super::disk::Disk;
+use super::super::ending::End;
 use super::super::judge::{parts, whole};
 use super::super::log::WriteLog;
 use super::super::record::played_back;
@@ -41,15 +42,12 @@ pub(super) struct Story {
     pub(super) offer: Option<&'static Release>,
     /// What the node runs, from the first point to the last.
     pub(super) way: &'static [&'static str],
-    /// The releases that a node may rest with, wherever the power went.
-    pub(super) may_stay: &'static [&'static str],
-    /// The only ending that it may have: outcome and cause.
-    pub(super) ending: &'static str,
+    /// The only end that it may come to.
+    pub(super) end: End,
 }
 
 /// A node's first boot, which makes /data and commits 1.0.0.
-const BEGINNING: Story =
-    Story { name: "base", offer: None, way: &[], may_stay: &["1.0.0"], ending: "none" };
+const BEGINNING: Story = Story { name: "base", offer: None, way: &[], end: ("none", "1.0.0") };
 
 /// The stories that are cut.
 pub(super) const STORIES: [Story; 2] = [
@@ -57,15 +55,13 @@ pub(super) const STORIES: [Story; 2] = [
         name: "commit",
         offer: Some(&GOOD),
         way: &["1.0.0 in A", "1.1.0 in B"],
-        may_stay: &["1.0.0", "1.1.0"],
-        ending: "committed",
+        end: ("committed", "1.1.0"),
     },
     Story {
         name: "return",
         offer: Some(&SICK),
         way: &["1.0.0 in A", "1.2.0 in B", "1.0.0 in A"],
-        may_stay: &["1.0.0"],
-        ending: "returned: check work",
+        end: ("returned: check work", "1.0.0"),
     },
 ];
 
