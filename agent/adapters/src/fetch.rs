@@ -34,6 +34,7 @@ use steadfast_core::{Cause, Digest, Event, Failure, Offer, Port};
 use tokio::io::AsyncReadExt;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
+use writer::Disk;
 
 /// How a squashfs begins (kernel, `fs/squashfs/squashfs_fs.h`, `SQUASHFS_MAGIC` little-endian): a
 /// bundle of the formats `plain` and `verity` is one.
@@ -67,6 +68,8 @@ pub struct FetchPort {
 struct Kept {
     downloads: Downloads,
     progress: watch::Sender<Progress>,
+    /// One write at a time: that of an attempt that was left ends before the next one looks at what is there.
+    disk: Disk,
 }
 
 impl FetchPort {
@@ -78,7 +81,7 @@ impl FetchPort {
 
     /// The same port, downloading what a server offers before RAUC reads it.
     pub fn downloading(self, downloads: Downloads, progress: watch::Sender<Progress>) -> FetchPort {
-        FetchPort { kept: Some(Kept { downloads, progress }), ..self }
+        FetchPort { kept: Some(Kept { downloads, progress, disk: Disk::default() }), ..self }
     }
 
     async fn look(&self, offer: &Offer) -> Result<(), Missed> {

@@ -111,7 +111,7 @@ pub enum Event {
     RollbackAsked,
     /// Time passed. Changes nothing, and proves that the loop turns.
     Ticked,
-    /// An operator takes back the update that waits for its window.
+    /// An operator takes back the update that is being fetched or waits for its window.
     CancelAsked,
     /// Somebody switches the machine off or restarts it in an orderly way, and it was not the agent.
     ShutdownAsked,

@@ -118,8 +118,8 @@ pub enum Refusal {
     /// Nothing waits for an operator's word.
     #[error("the running system is committed already")]
     NothingToConfirm,
-    /// Nothing waits for its window.
-    #[error("no update waits for its window")]
+    /// Nothing is fetched and nothing waits for its window.
+    #[error("no update is being fetched or waits for its window")]
     NothingToCancel,
 }
 
@@ -208,7 +208,7 @@ impl Node {
     /// Whether there is an update that an operator may still take back.
     pub fn admits_cancel(&self) -> Result<(), Refusal> {
         match &self.update {
-            Update::Ready { .. } => Ok(()),
+            Update::Fetching { .. } | Update::Ready { .. } => Ok(()),
             _ if self.pending != Pending::Nothing => Ok(()),
             Update::Idle | Update::Settling { .. } => Err(Refusal::NothingToCancel),
             busy => Err(Refusal::Busy(busy.name())),

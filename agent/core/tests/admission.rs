@@ -84,14 +84,17 @@ fn an_operators_word_is_taken_while_a_system_is_not_trusted() {
 }
 
 #[test]
-fn what_waits_can_be_taken_back_and_nothing_else() {
+fn what_is_fetched_or_waits_can_be_taken_back_and_nothing_else() {
     assert_eq!(with(Update::Ready { trial: trial() }).admits_cancel(), Ok(()));
     let pending = Pending::Ready(trial(), At::Window);
     assert_eq!(Node { pending, ..with(settling()) }.admits_cancel(), Ok(()));
     for node in [idle(), with(settling())] {
         assert_eq!(node.admits_cancel(), Err(Refusal::NothingToCancel));
     }
-    assert_eq!(with(fetching()).admits_cancel(), Err(Refusal::Busy("fetching")));
+    assert_eq!(with(fetching()).admits_cancel(), Ok(()));
+    let Update::Fetching { offer, attempt, begun } = fetching() else { panic!("it is one") };
+    let verifying = Update::Verifying { offer, attempt, begun };
+    assert_eq!(with(verifying).admits_cancel(), Err(Refusal::Busy("verifying")));
 }
 
 #[test]

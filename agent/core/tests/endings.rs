@@ -105,6 +105,21 @@ fn what_had_begun_ends_as_failed_when_its_source_holds_another_bundle() {
 }
 
 #[test]
+fn an_update_that_is_being_fetched_can_be_taken_back() {
+    let [announced, fetched, _] = offered(At::Now);
+    let node = after(resting(), [announced]);
+    assert!(matches!(node.update, Update::Fetching { .. }) && node.admits_cancel().is_ok());
+    let node = after(node, [Event::CancelAsked]);
+    assert_eq!(end(&node), (Outcome::Cancelled, None, Cause::Operator));
+    let node = after(node, [fetched]);
+    assert_eq!(node.update, Update::Idle, "what comes all the same finds nothing");
+    // The same where its slot was written in part: the version is known.
+    let node = after(resting(), offered(At::Now));
+    let again = after(node, [Event::Installed(failed(Cause::Network)), Event::CancelAsked]);
+    assert_eq!(end(&again), (Outcome::Cancelled, Some(&version("2")), Cause::Operator));
+}
+
+#[test]
 fn an_update_under_way_cannot_be_taken_back() {
     let node = after(resting(), offered(At::Now));
     assert!(node.admits_cancel().is_err());

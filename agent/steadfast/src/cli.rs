@@ -33,7 +33,7 @@ pub enum Command {
     Confirm,
     /// Go back to the previous system
     Rollback,
-    /// Take back an update that waits for its window
+    /// Take back an update that is being fetched or waits for its window
     Cancel,
     /// Run the agent; systemd does this
     Agent(AgentArgs),

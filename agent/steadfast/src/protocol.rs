@@ -42,7 +42,7 @@ pub enum Request {
     Confirm,
     /// Go back to the previous system: as for an update. Root only.
     Rollback,
-    /// Take back the update that waits for its window: as for an update. Root only.
+    /// Take back the update that is being fetched or waits for its window: as for an update. Root only.
     Cancel,
     /// One version: one [`Response::HistoryOf`], or [`Response::Refused`] when the ledger does not know it.
     HistoryOf {

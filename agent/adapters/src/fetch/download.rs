@@ -11,7 +11,7 @@
 //! portal says costs nothing; no byte is asked for twice of a server that serves ranges and names its content.
 
 use super::patience::{DRY, Patience};
-use super::writer::{Writer, blocking, unwritten};
+use super::writer::{Writer, unwritten};
 use super::{
     Backoff, FetchPort, Kept, MAGIC, Missed, bundle_begins, content, is_content, network, refused,
     unanswered,
@@ -39,6 +39,15 @@ pub(super) struct Attempt<'a> {
     renewed: bool,
 }
 
+/// An attempt that is over, or was left, tells no progress any more.
+struct Quiet<'a>(&'a Kept);
+
+impl Drop for Quiet<'_> {
+    fn drop(&mut self) {
+        self.0.progress.send_replace(None);
+    }
+}
+
 /// What is asked for next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Next {
@@ -57,9 +66,8 @@ impl<'a> Attempt<'a> {
         port: &'a FetchPort,
         kept: &'a Kept,
     ) -> Result<(), Missed> {
-        let done = Attempt::make(offer, port, kept).await;
-        kept.progress.send_replace(None);
-        done
+        let _quiet = Quiet(kept);
+        Attempt::make(offer, port, kept).await
     }
 
     async fn make(offer: &'a Offer, port: &'a FetchPort, kept: &'a Kept) -> Result<(), Missed> {
@@ -67,11 +75,11 @@ impl<'a> Attempt<'a> {
             return Ok(());
         }
         let (downloads, wanted) = (kept.downloads.clone(), offer.clone());
-        let partial = blocking(move || downloads.open(&wanted)).await;
+        let partial = kept.disk.run(move || downloads.open(&wanted)).await;
         let partial = partial.map_err(|error| unwritten(&error))?;
         let length = partial.length();
         tracing::info!(source = %offer.source, length, "the download goes on from here");
-        let (writer, patience) = (Writer::new(partial), Patience::new(length));
+        let (writer, patience) = (Writer::new(partial, kept.disk.clone()), Patience::new(length));
         Attempt { offer, port, kept, writer, patience, renewed: false }.run().await
     }
 
@@ -339,7 +347,7 @@ async fn is_here(offer: &Offer, kept: &Kept) -> Result<bool, Missed> {
 /// Removes what is of no use.
 async fn forget(offer: &Offer, kept: &Kept) -> Result<(), Missed> {
     let (downloads, offer) = (kept.downloads.clone(), offer.clone());
-    let forgotten = blocking(move || downloads.forget(&offer)).await;
+    let forgotten = kept.disk.run(move || downloads.forget(&offer)).await;
     forgotten.map_err(|error| unreadable(kept, error))
 }
 

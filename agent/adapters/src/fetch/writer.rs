@@ -4,8 +4,10 @@ use super::Missed;
 use crate::downloads::{DownloadError, Partial};
 use crate::http::in_words;
 use std::io::ErrorKind;
+use std::sync::Arc;
 use std::time::Duration;
 use steadfast_core::{Cause, Failure};
+use tokio::sync::Mutex;
 use tokio::task::spawn_blocking;
 use tokio::time::Instant;
 
@@ -26,12 +28,13 @@ pub(super) struct Writer {
     buffer: Vec<u8>,
     unsynced: u64,
     synced_at: Instant,
+    disk: Disk,
 }
 
 impl Writer {
-    pub(super) fn new(partial: Partial) -> Writer {
+    pub(super) fn new(partial: Partial, disk: Disk) -> Writer {
         let (buffer, unsynced, synced_at) = (Vec::new(), 0, Instant::now());
-        Writer { partial: Some(partial), buffer, unsynced, synced_at }
+        Writer { partial: Some(partial), buffer, unsynced, synced_at, disk }
     }
 
     /// What was written.
@@ -80,7 +83,8 @@ impl Writer {
     /// Gives the bundle its name.
     pub(super) async fn finish(mut self) -> Result<(), Missed> {
         let partial = self.partial.take().expect("it is put back after each write");
-        blocking(move || partial.finish()).await.map_err(|error| unwritten(&error))
+        let finished = self.disk.run(move || partial.finish()).await;
+        finished.map_err(|error| unwritten(&error))
     }
 
     /// Does something with the file where it may take its time.
@@ -89,19 +93,34 @@ impl Writer {
         work: impl FnOnce(&mut Partial) -> Result<(), DownloadError> + Send + 'static,
     ) -> Result<(), Missed> {
         let mut partial = self.partial.take().expect("it is put back after each write");
-        let (partial, done) = blocking(move || {
+        let work = move || {
             let done = work(&mut partial);
             (partial, done)
-        })
-        .await;
+        };
+        let (partial, done) = self.disk.run(work).await;
         self.partial = Some(partial);
         done.map_err(|error| unwritten(&error))
     }
 }
 
-/// Does something that may take its time on a thread of its own.
-pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    spawn_blocking(work).await.expect("what is done there does not panic and is waited for")
+/// The disk that the downloads are on. What is done there is done one after the other, and to its end even where
+/// nobody waits for that any more.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Disk(Arc<Mutex<()>>);
+
+impl Disk {
+    /// Does something that may take its time on a thread of its own.
+    pub(super) async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> T {
+        let alone = Arc::clone(&self.0).lock_owned().await;
+        let work = move || {
+            let _alone = alone;
+            work()
+        };
+        spawn_blocking(work).await.expect("what is done there does not panic and is waited for")
+    }
 }
 
 /// What a file system that does not take a bundle means.

@@ -47,6 +47,10 @@ impl Node {
             (U::Ready { trial }, E::WindowOpened) => {
                 self.to(U::Activating { trial, at: At::Window })
             }
+            (U::Fetching { begun, .. }, E::CancelAsked) => {
+                let (version, slot) = (begun.map(|bundle| bundle.version), self.booted.other());
+                self.ended(version, slot, Outcome::Cancelled, Some(taken_back()))
+            }
             (U::Ready { trial }, E::CancelAsked) => {
                 let (version, slot) = (Some(trial.version), trial.slot);
                 self.ended(version, slot, Outcome::Cancelled, Some(taken_back()))

@@ -52,8 +52,17 @@ pub async fn live(paths: &Paths, config: Config, board: Board) -> Result<(), Age
     service_manager::ready();
     loop {
         tokio::select! {
+            // What a port said is heard before what somebody asks: an answer to an order that was taken back
+            // must not pass for one to the next.
+            biased;
             event = next(&mut events) => life.turn(event)?,
-            ask = next(&mut asked) => life.answer(ask)?,
+            _ = terminate.recv() => {
+                life.leave();
+                if service_manager::is_going_down().await {
+                    life.part(&mut events).await?;
+                }
+                return Ok(());
+            }
             _ = tick.tick() => {
                 match life.ledger.recover() {
                     Recovered::Unchanged => {}
@@ -70,14 +79,8 @@ pub async fn live(paths: &Paths, config: Config, board: Board) -> Result<(), Age
                 }
                 life.turn(life.tick())?;
             }
+            ask = next(&mut asked) => life.answer(ask)?,
             () = life.reporter.moved() => life.tell_clients(),
-            _ = terminate.recv() => {
-                life.leave();
-                if service_manager::is_going_down().await {
-                    life.part(&mut events).await?;
-                }
-                return Ok(());
-            }
         }
     }
 }
@@ -153,6 +156,8 @@ impl Life {
     fn turn(&mut self, event: Event) -> Result<(), AgentError> {
         let name = event.name();
         let before = self.machine.node().update.name();
+        let fetched = |update: &Update| matches!(update, Update::Fetching { .. });
+        let fetching = fetched(&self.machine.node().update);
         let ledger = &mut self.ledger;
         let turned = self.machine.turn(event, stamp(), |frame| ledger.append(frame));
         let Turn { order, saved, proof } = turned.map_err(AgentError::Save)?;
@@ -163,6 +168,10 @@ impl Life {
         self.reporter.saw(self.machine.node());
         self.announce();
         self.tell_clients();
+        // What nobody waits for any more is not fetched, nor heard of.
+        if fetching && !fetched(&self.machine.node().update) {
+            self.router.leave_fetching();
+        }
         self.clear_downloads();
         if let Some(order) = order {
             self.give(order);

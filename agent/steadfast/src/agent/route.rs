@@ -9,13 +9,22 @@ use steadfast_core::{Action, Event, Port};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::task::spawn_local;
 
+/// What a port is told whose work may be taken back.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Order<A> {
+    /// Do this, and nothing else any more.
+    Begin(A),
+    /// Leave it; nobody waits for it any more.
+    Leave,
+}
+
 /// The queue of each port.
 #[derive(Debug)]
 pub struct Router {
     /// Back to the loop.
     pub own: UnboundedSender<Event>,
     /// To the fetcher.
-    pub fetch: UnboundedSender<Fetch>,
+    pub fetch: UnboundedSender<Order<Fetch>>,
     /// To RAUC.
     pub rauc: UnboundedSender<RaucAction>,
     /// To the boot store.
@@ -33,10 +42,17 @@ impl Router {
         let _ = self.own.send(event);
     }
 
+    /// Takes back the order to fetch: nothing is heard of it any more.
+    pub fn leave_fetching(&self) {
+        assert!(self.fetch.send(Order::Leave).is_ok(), "a port's task ends only with the agent");
+    }
+
     /// Hands the order to its port.
     pub fn route(&self, action: Action) {
         let taken = match action {
-            Action::Fetch { offer, attempt } => self.fetch.send(Fetch { offer, attempt }).is_ok(),
+            Action::Fetch { offer, attempt } => {
+                self.fetch.send(Order::Begin(Fetch { offer, attempt })).is_ok()
+            }
             Action::Verify(offer) => self.rauc.send(RaucAction::Verify(offer)).is_ok(),
             Action::Install { offer, bundle, target } => {
                 self.rauc.send(RaucAction::Install { offer, bundle, target }).is_ok()
@@ -68,3 +84,37 @@ where
     });
     sender
 }
+
+/// The same for a port whose work may be taken back: the next order ends the one before, of which nothing is
+/// heard any more.
+pub fn serve_newest<P>(
+    mut port: P,
+    heard: UnboundedSender<Event>,
+) -> UnboundedSender<Order<P::Action>>
+where
+    P: Port + 'static,
+    P::Action: 'static,
+{
+    let (sender, mut orders) = unbounded_channel();
+    spawn_local(async move {
+        let mut next = orders.recv().await;
+        while let Some(order) = next {
+            let Order::Begin(action) = order else {
+                next = orders.recv().await;
+                continue;
+            };
+            next = tokio::select! {
+                biased;
+                newer = orders.recv() => newer,
+                event = port.perform(action) => match heard.send(event) {
+                    Ok(()) => orders.recv().await,
+                    Err(_) => None,
+                },
+            };
+        }
+    });
+    sender
+}
+
+#[cfg(test)]
+mod tests;

@@ -11,7 +11,7 @@ use super::AgentError;
 use super::board::{self, Board};
 use super::config::{Config, Way};
 use super::report::Reporter;
-use super::route::{Router, serve};
+use super::route::{Router, serve, serve_newest};
 use std::time::Duration;
 use steadfast_adapters::checks::{Checks, ChecksPort};
 use steadfast_adapters::downloads::Downloads;
@@ -62,7 +62,7 @@ pub fn wire(
     };
     let router = Router {
         own: heard.clone(),
-        fetch: serve(fetch, heard.clone()),
+        fetch: serve_newest(fetch, heard.clone()),
         rauc: serve(rauc, heard.clone()),
         boot: serve(board.store.clone(), heard.clone()),
         checks: serve(ChecksPort::new(checks, rule, http, watched), heard.clone()),

@@ -34,7 +34,7 @@ pub(super) fn rollback(socket: &Path, console: &mut Console<'_>) -> Result<(), T
     give(socket, &words, console)
 }
 
-/// Takes back what waits for its window.
+/// Takes back what is being fetched or waits for its window.
 pub(super) fn cancel(socket: &Path, console: &mut Console<'_>) -> Result<(), ToolError> {
     let words = Words {
         request: Request::Cancel,

@@ -1,6 +1,7 @@
 mod anew;
 mod disk;
 mod kill;
+mod left;
 mod pace;
 mod server;
 

@@ -3,6 +3,7 @@ mod late;
 
 use super::*;
 use crate::agent::config::Folders;
+use crate::agent::route::Order;
 use std::path::Path;
 use steadfast_adapters::boot_store::{Attempts, BootAction, BootStore, Place};
 use steadfast_adapters::checks::Judge;
@@ -27,8 +28,9 @@ struct Node {
     boot: UnboundedReceiver<BootAction>,
     checks: UnboundedReceiver<Judge>,
     told: watch::Receiver<u64>,
+    fetches: UnboundedReceiver<Order<Fetch>>,
     /// The other queues; a port that is gone ends the agent.
-    _others: (UnboundedReceiver<Fetch>, UnboundedReceiver<RaucAction>, UnboundedReceiver<Reboot>),
+    _others: (UnboundedReceiver<RaucAction>, UnboundedReceiver<Reboot>),
 }
 
 fn config(folder: &TempDir) -> Config {
@@ -55,8 +57,8 @@ fn node(folder: &TempDir, config: &Config) -> Node {
     let ((fetch, fetches), (rauc, installs)) = (unbounded_channel(), unbounded_channel());
     let (system, reboots) = unbounded_channel();
     life.router = Router { own, fetch, rauc, boot, checks, system };
-    let _others = (fetches, installs, reboots);
-    Node { life, own: own_heard, boot: boot_told, checks: checks_told, told, _others }
+    let _others = (installs, reboots);
+    Node { life, own: own_heard, boot: boot_told, checks: checks_told, told, fetches, _others }
 }
 
 impl Node {

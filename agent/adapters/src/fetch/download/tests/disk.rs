@@ -1,5 +1,6 @@
 use super::*;
 use crate::downloads::Partial;
+use crate::fetch::writer::Disk;
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -105,7 +106,7 @@ async fn a_disk_that_is_full_is_the_space_with_the_systems_words() {
     let offer = offer("http://nobody/");
     let downloads = Downloads::new(data.path(), BOOT).leaving(0);
     let partial = downloads.open(&offer).expect("there is room for nothing");
-    let mut writer = super::super::Writer::new(partial);
+    let mut writer = super::super::Writer::new(partial, Disk::default());
     let failure = writer.append(&bundle(1 << 20)).await.expect_err("there is no room");
     assert_eq!(failure.cause, Cause::Space, "{failure}");
     assert!(

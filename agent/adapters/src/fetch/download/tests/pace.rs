@@ -1,5 +1,5 @@
 use super::*;
-use crate::fetch::writer::{REST, STRIDE, Writer};
+use crate::fetch::writer::{Disk, REST, STRIDE, Writer};
 use tokio::time::advance;
 
 /// A writer of a long bundle, and the offer that it is of.
@@ -7,7 +7,7 @@ fn writer(node: &Node) -> (Writer, Offer) {
     let offer = offer("http://nobody/x.raucb");
     let mut partial = node.downloads(BOOT).open(&offer).expect("writable");
     partial.comes_from(&offer.source, None, 100 << 20).expect("writable");
-    (Writer::new(partial), offer)
+    (Writer::new(partial, Disk::default()), offer)
 }
 
 /// How much a power cut would leave.

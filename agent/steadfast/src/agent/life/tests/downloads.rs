@@ -110,3 +110,23 @@ async fn while_the_ledger_is_in_memory_no_download_is_removed() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_download_that_is_taken_back_is_left_and_frees_its_room() {
+    within(async {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut config = config(&folder);
+        config.fetch.way = Way::Download;
+        let mut node = node(&folder, &config);
+        settled(&mut node);
+        assert_eq!(answer(&mut node.life, update("http://a/2.raucb")), Response::Accepted);
+        begin_download(&node, "http://a/2.raucb");
+        assert!(matches!(node.fetches.try_recv(), Ok(Order::Begin(_))));
+        assert_eq!(answer(&mut node.life, Request::Cancel), Response::Accepted);
+        assert_eq!((node.life.machine.node().update.name(), downloaded(&node)), ("idle", 0));
+        assert_eq!(node.fetches.try_recv(), Ok(Order::Leave), "nothing is heard of it any more");
+        assert_eq!(answer(&mut node.life, update("http://a/3.raucb")), Response::Accepted);
+        assert!(matches!(node.fetches.try_recv(), Ok(Order::Begin(it)) if it.attempt == 1));
+    })
+    .await;
+}
