@@ -364,6 +364,11 @@ impl Life {
             let because = format!("the source is {} bytes long; 255 are allowed", source.len());
             return Ok(Response::Refused { because });
         };
+        if self.way == Way::Stream && content.is_some() && source.contains("://") {
+            let because = "what is streamed from a server cannot be held against --sha256; this node streams, \
+                           unless fetch.way is \"download\"";
+            return Ok(Response::Refused { because: because.to_owned() });
+        }
         let admitted = self.machine.node().admits_update();
         self.admit_on_disk(admitted, Event::Announced(Offer { source: name, at, content }))
     }

@@ -130,3 +130,29 @@ async fn a_download_that_is_taken_back_is_left_and_frees_its_room() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_digest_that_nobody_would_hold_the_bundle_against_is_refused() {
+    within(async {
+        let content = Some(sha256(b"2"));
+        let order = |source: &str| Request::Update { source: source.into(), at: At::Now, content };
+        for (way, source, taken) in [
+            (Way::Stream, "http://a/2.raucb", false),
+            (Way::Stream, "/usb/2.raucb", true),
+            (Way::Download, "http://a/2.raucb", true),
+        ] {
+            let folder = tempfile::tempdir().expect("a folder");
+            let mut config = config(&folder);
+            config.fetch.way = way;
+            let mut node = node(&folder, &config);
+            settled(&mut node);
+            let answer = answer(&mut node.life, order(source));
+            assert_eq!(answer == Response::Accepted, taken, "{way:?} {source}: {answer:?}");
+            assert_eq!(node.life.machine.node().update.name() == "fetching", taken);
+            if let Response::Refused { because } = answer {
+                assert!(because.contains("cannot be held against --sha256"), "{because}");
+            }
+        }
+    })
+    .await;
+}
