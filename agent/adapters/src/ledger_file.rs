@@ -48,8 +48,8 @@ pub enum Recovered {
     Unchanged,
     /// It is on the disk, with what was kept in memory.
     OnDisk,
-    /// The disk knows more than this agent, which could not read it at its start: only an agent that
-    /// starts anew can go on from there.
+    /// The disk's ledger is not the one that this agent goes on with, for it could not read that at its
+    /// start: only an agent that starts anew can go on from there.
     DiskIsAhead,
 }
 
