@@ -20,6 +20,14 @@ use super::story::{PATIENCE, Story};
 /// A node rests within so many boots.
 const BOOTS: usize = 8;
 
+/// How a boot ends.
+enum Ended {
+    /// With a restart.
+    Restarted,
+    /// In rest, and what is wrong with that.
+    Rests(Option<String>),
+}
+
 /// Who lets nodes come to rest.
 pub(super) struct Rest<'r> {
     /// What nodes are made of.
@@ -33,7 +41,8 @@ pub(super) struct Rest<'r> {
 }
 
 impl Rest<'_> {
-    /// Lets a node with this disk come to rest; returns how many boots it took, or what is wrong.
+    /// Lets a node with this disk come to rest; returns how many boots it took, or what is wrong. An error is the
+    /// lab's, such as a firmware that cannot be asked.
     pub(super) fn reach(&self, seat: &mut Seat, disk: &Disk) -> Result<Result<usize, String>> {
         let name = &self.parts.profile.boot.environment;
         let file = seat.root.file(name);
@@ -50,19 +59,30 @@ impl Rest<'_> {
                     "at boot {boot} slot {slot} is tried, and holds no whole release"
                 )));
             };
-            let mut node = seat.start(slot, release, Beside::Rauc)?;
-            let rests = settled(&mut node)?;
-            let fault =
-                if rests { self.resting(&mut node, [release.version, slot])? } else { None };
-            node.stop()?;
+            let ended = match self.boot(seat, slot, release) {
+                Ok(ended) => ended,
+                Err(error) => return Ok(Err(format!("at boot {boot}: {error:#}"))),
+            };
             if self.content(seat, slot)? != Some(release) {
                 return Ok(Err(format!("at boot {boot} slot {slot} was written while it ran")));
             }
-            if rests {
-                return Ok(fault.map_or(Ok(boot), Err));
+            match ended {
+                Ended::Restarted => {}
+                Ended::Rests(fault) => return Ok(fault.map_or(Ok(boot), Err)),
             }
         }
         Ok(Err(format!("after {BOOTS} boots it does not rest")))
+    }
+
+    /// One boot; an error is the node's, which does not come up or does not answer.
+    fn boot(&self, seat: &mut Seat, slot: &str, release: &Release) -> Result<Ended> {
+        let mut node = seat.start(slot, release, Beside::Rauc)?;
+        let ended = match settled(&mut node)? {
+            true => Ended::Rests(self.resting(&mut node, [release.version, slot])?),
+            false => Ended::Restarted,
+        };
+        node.stop()?;
+        Ok(ended)
     }
 
     /// What lies in a slot of the seat.

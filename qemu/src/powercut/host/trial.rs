@@ -120,7 +120,7 @@ impl Trial<'_> {
                 verdict = verdict.and_then(|verdict| self.fits(&disk, &cut, verdict));
                 if verdict.is_ok() && self.rested.contains(point) && !rested.contains(&cut.kind) {
                     rested.push(cut.kind);
-                    let rest = self.rest(&mut seat, &disk);
+                    let rest = self.rest(&mut seat, &disk).with_context(context)?;
                     verdict = rest.and(verdict);
                 }
                 disk.mend(undo)?;
@@ -193,14 +193,17 @@ impl Trial<'_> {
         Ok(verdict)
     }
 
-    fn rest(&self, seat: &mut Seat, disk: &Disk) -> Result<(), String> {
+    fn rest(&self, seat: &mut Seat, disk: &Disk) -> Result<Result<(), String>> {
         let Self { parts, story, loader, releases, .. } = self;
         let rest = Rest { parts, story, loader, releases };
-        let reached = rest.reach(seat, disk).unwrap_or_else(|error| Err(format!("{error:#}")));
-        let boots = reached.map_err(|fault| format!("on its way to rest: {fault}"))?;
-        self.counts.rests.fetch_add(1, Ordering::Relaxed);
-        self.counts.boots.fetch_max(boots, Ordering::Relaxed);
-        Ok(())
+        Ok(match rest.reach(seat, disk)? {
+            Ok(boots) => {
+                self.counts.rests.fetch_add(1, Ordering::Relaxed);
+                self.counts.boots.fetch_max(boots, Ordering::Relaxed);
+                Ok(())
+            }
+            Err(fault) => Err(format!("on its way to rest: {fault}")),
+        })
     }
 
     /// What the record itself shows: a slot that was written while it ran.
