@@ -2,16 +2,21 @@
 //!
 //! ```text
 //! ledger.3  ledger.2  ledger.1  ledger      oldest to newest; a segment ends at 1 MiB
+//!                               entries | reserve
 //! ```
 //!
 //! Always true: an entry that was reported as saved survives a power cut; a torn tail is cut off
 //! before the next entry is appended; when the folder cannot be written the ledger goes on in memory
 //! (a RAM file system) and says so, because a broken disk must not stop the node; what an agent wrote that
-//! could not read the disk never takes the place of what the disk says ([`held`]).
+//! could not read the disk never takes the place of what the disk says ([`held`]); on a disk that had room once
+//! the next 64 KiB have their blocks already, so that a verdict, its ending and the boot after it
+//! are saved however full others make it ([`reserve`]).
 
 mod held;
+mod reserve;
 
 use held::{End, Held, Joint};
+use reserve::Reserve;
 use ring::digest::{SHA256, digest};
 use std::fs::{self, File};
 use std::io::{self, Seek, SeekFrom, Write};
@@ -63,6 +68,7 @@ pub struct LedgerFile {
     kept: Kept,
     file: File,
     length: u64,
+    reserve: Reserve,
     entries: u64,
     damage: Option<String>,
     broken_at: Option<u64>,
@@ -118,6 +124,10 @@ impl LedgerFile {
             file.sync_all()?;
         }
         file.seek(SeekFrom::Start(found.newest_end))?;
+        let mut reserve = Reserve::default();
+        if kept == Kept::Data {
+            reserve.keep_up(&file, found.newest_end);
+        }
         let ledger = LedgerFile {
             folder: folder.to_owned(),
             folder_wanted: folder.to_owned(),
@@ -125,6 +135,7 @@ impl LedgerFile {
             kept,
             file,
             length: found.newest_end,
+            reserve,
             entries: found.entries,
             damage: found.damage(),
             broken_at: found.broken_at,
@@ -151,9 +162,10 @@ impl LedgerFile {
         Ok(found.last)
     }
 
-    /// Tries to leave memory for the folder again, if that is where the ledger is.
+    /// Tries to leave memory for the folder again, if that is where the ledger is; else keeps up the reserve.
     pub fn recover(&mut self) -> Recovered {
         if self.kept == Kept::Data {
+            self.reserve.keep_up(&self.file, self.length);
             return Recovered::Unchanged;
         }
         // Its own lock must not keep it out of carrying itself over.
@@ -220,11 +232,17 @@ impl LedgerFile {
             fs::rename(name(number), name(number + 1))?;
         }
         let path = self.folder.join("ledger");
+        // It is written no more: its reserve is the next one's, on a full disk, too.
+        self.file.set_len(self.length)?;
         fs::rename(&path, name(1))?;
         self.file = File::options().create_new(true).read(true).write(true).open(&path)?;
         rustix::fs::flock(&self.file, rustix::fs::FlockOperation::NonBlockingLockExclusive)?;
         File::open(&self.folder)?.sync_all()?;
         self.length = 0;
+        self.reserve = Reserve::default();
+        if self.kept == Kept::Data {
+            self.reserve.keep_up(&self.file, self.length);
+        }
         Ok(())
     }
 

@@ -1,0 +1,239 @@
+//! A disk that others fill to the last block.
+
+use super::super::reserve::RESERVE;
+use super::*;
+use crate::evidence::record::{Failed, Record, Records};
+use crate::watchdog::LastReset;
+use std::os::unix::fs::MetadataExt;
+use std::process::Command;
+use steadfast_core::{
+    Boot, Cause, Failure, Machine, OtherSlot, Outcome, Policy, Sizes, Slot, Trial, Update, Verdict,
+    Version, Why,
+};
+
+/// A disk of 16 MiB with ext4 in it, as a node's `/data` has; gone with its owner.
+struct Disk {
+    folder: tempfile::TempDir,
+    memory: tempfile::TempDir,
+}
+
+impl Disk {
+    fn new() -> Disk {
+        let root = rustix::process::geteuid().is_root();
+        assert!(root, "this test mounts a small file system: it must run as root");
+        let (folder, memory) = (tempfile::tempdir(), tempfile::tempdir());
+        let (folder, memory) = (folder.expect("a folder"), memory.expect("a folder"));
+        let disk = memory.path().join("disk");
+        File::create(&disk).and_then(|file| file.set_len(16 << 20)).expect("it takes no room");
+        run(Command::new("mkfs.ext4").args(["-q", "-F", "-b", "4096"]).arg(&disk));
+        run(Command::new("mount").args(["-o", "loop"]).arg(&disk).arg(folder.path()));
+        Disk { folder, memory }
+    }
+
+    fn data(&self) -> &Path {
+        self.folder.path()
+    }
+
+    fn open(&self) -> (LedgerFile, Option<Last>) {
+        LedgerFile::open(self.data(), &self.memory.path().join("run")).expect("a ledger")
+    }
+
+    /// What a restart of the node leaves of the ledger.
+    fn restarted(&self, ledger: LedgerFile) -> (LedgerFile, Option<Last>) {
+        drop(ledger);
+        // Memory forgets.
+        let _ = fs::remove_dir_all(self.memory.path().join("run"));
+        self.open()
+    }
+
+    /// Somebody else takes every block that there is: the last ones by short files, which need no more than
+    /// what they hold. What is under way counts twice, so that one failure is not the end.
+    fn fill(&self) {
+        let others = self.data().join("others");
+        fs::create_dir_all(&others).expect("there is room");
+        let mut number = fs::read_dir(&others).expect("it is there").count();
+        let mut takes = |size: usize| {
+            number += 1;
+            let path = others.join(number.to_string());
+            let written = File::create(path).and_then(|mut file| {
+                file.write_all(&vec![1; size])?;
+                file.sync_all()
+            });
+            written.map_err(|error| assert_eq!(error.kind(), io::ErrorKind::StorageFull)).is_ok()
+        };
+        while takes(256 << 10) {}
+        while takes(4 << 10) || takes(4 << 10) || takes(1) {}
+    }
+
+    /// Somebody makes room again.
+    fn clear(&self) {
+        fs::remove_dir_all(self.data().join("others")).expect("it is there");
+        File::open(self.data()).and_then(|folder| folder.sync_all()).expect("it is synced");
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        // Best effort: a test that failed must not fail a second time here.
+        let _ = Command::new("umount").arg("--lazy").arg(self.data()).status();
+    }
+}
+
+fn run(command: &mut Command) {
+    let done = command.output();
+    let done = done.unwrap_or_else(|error| panic!("{command:?} cannot be run here: {error}"));
+    let said = String::from_utf8_lossy(&done.stderr);
+    assert!(done.status.success(), "{command:?} cannot be done here: {said}");
+}
+
+fn version(text: &str) -> Version {
+    Version::new(text).expect("a version")
+}
+
+/// A node that tries 2.0 in slot B.
+fn on_trial() -> Machine {
+    let trial = Trial { version: version("2.0"), digest: None, slot: Slot::B, why: Why::Update };
+    let update = Update::Probation { trial, restarts: 0, shutdowns: 0 };
+    let next = Node { update, booted: Slot::B, running: Some(version("2.0")), ..Node::default() };
+    let entry = Entry {
+        sequence: 1,
+        previous: Digest::ZERO,
+        at: Stamp::default(),
+        event: Event::WindowOpened,
+        next,
+    };
+    let policy = Policy {
+        compatible: "board".try_into().expect("short"),
+        room: Sizes::default(),
+        fetch_attempts: 3,
+        restarts: 3,
+        commit_attempts: 3,
+    };
+    Machine::new(Some(Last { entry, head: Digest::ZERO }), policy, sha256)
+}
+
+fn save(machine: &mut Machine, ledger: &mut LedgerFile, event: Event) {
+    let turn = machine.turn(event, Stamp::default(), |frame| ledger.append(frame));
+    assert!(turn.expect("it is saved").saved.is_some(), "it is an entry");
+}
+
+/// The verdict, what was made of it, and the boot after it.
+fn its_ending() -> [Event; 3] {
+    let evidence = "x".repeat(160);
+    let failure = Failure::new(Cause::Deadline, format_args!("{evidence}"));
+    let (version, other) = (version("1.0"), OtherSlot::Bad);
+    let boot = Boot { slot: Slot::A, version, id: [2; 16], other, evidence: Some(failure.clone()) };
+    [Event::Judged(Verdict::Unhealthy(failure)), Event::Condemned(Ok(())), Event::Booted(boot)]
+}
+
+#[test]
+fn a_verdict_that_is_reached_on_a_full_disk_is_not_forgotten_by_the_restart_that_it_orders() {
+    let disk = Disk::new();
+    let (mut machine, (mut ledger, _)) = (on_trial(), disk.open());
+    disk.fill();
+    for event in its_ending() {
+        save(&mut machine, &mut ledger, event);
+        assert_eq!((ledger.kept(), ledger.damage()), (Kept::Data, None));
+        let (again, last) = disk.restarted(ledger);
+        assert_eq!(last.expect("it is there").entry.next, *machine.node());
+        ledger = again;
+    }
+    let ending = machine.node().last.as_ref().expect("it ended");
+    assert_eq!((ending.outcome, ending.slot), (Outcome::Returned, Slot::B));
+    assert_eq!((ledger.entries(), ledger.broken_at()), (3, None));
+}
+
+#[test]
+fn sixteen_of_the_longest_entries_fit_on_a_full_disk_and_then_the_ledger_goes_on_in_memory() {
+    let disk = Disk::new();
+    let (mut ledger, _) = disk.open();
+    disk.fill();
+    let longest = [0x5f; MAX_FRAME];
+    for _ in 0..16 {
+        ledger.append(&longest).expect("writable");
+        assert_eq!(ledger.recover(), Recovered::Unchanged);
+        assert_eq!(ledger.kept(), Kept::Data);
+    }
+    (0..16).for_each(|_| ledger.append(&longest).expect("memory has room"));
+    assert_eq!(ledger.kept(), Kept::Memory);
+}
+
+#[test]
+fn what_is_kept_as_evidence_takes_nothing_of_the_ledgers_reserve() {
+    let disk = Disk::new();
+    let (mut machine, (mut ledger, _)) = (on_trial(), disk.open());
+    disk.fill();
+    let records = Records::new(&disk.data().join("evidence"));
+    let failed = |sequence| {
+        let (version, slot, reset) = ("2.0".to_owned(), Slot::B, LastReset::ByWatchdog);
+        let kernel = Some((0..1000).map(|line| format!("line {line}")).collect());
+        let failed = Failed { version, slot, sequence, ending: None, reset };
+        Record { failed, kernel, journal: None }
+    };
+    records.save(&failed(1)).expect_err("there is no room");
+    its_ending().into_iter().for_each(|event| save(&mut machine, &mut ledger, event));
+    assert_eq!(ledger.kept(), Kept::Data);
+    disk.clear();
+    records.save(&failed(2)).expect("there is room");
+}
+
+#[test]
+fn the_reserve_is_made_again_when_there_is_room_and_is_no_part_of_the_ledger() {
+    let disk = Disk::new();
+    let (mut machine, (mut ledger, _)) = (on_trial(), disk.open());
+    let bytes = || fs::metadata(disk.data().join("ledger")).expect("it is there").len();
+    let blocks = || fs::metadata(disk.data().join("ledger")).expect("it is there").blocks() * 512;
+    assert_eq!((bytes(), blocks()), (0, RESERVE));
+    disk.fill();
+    its_ending().into_iter().for_each(|event| save(&mut machine, &mut ledger, event));
+    let longest = vec![0x5f; RESERVE as usize / 2];
+    ledger.append(&longest).expect("the reserve has it");
+    assert_eq!(ledger.recover(), Recovered::Unchanged);
+    assert!(blocks() < bytes() + RESERVE, "there is no room");
+    disk.clear();
+    assert_eq!(ledger.recover(), Recovered::Unchanged);
+    assert!(blocks() >= bytes() + RESERVE, "at the next tick");
+    let said = fs::read(disk.data().join("ledger")).expect("readable");
+    assert!(said.ends_with(&longest), "it lies behind the end");
+}
+
+#[test]
+fn a_reserve_that_is_lost_is_made_at_the_next_start_and_is_no_fault() {
+    let disk = Disk::new();
+    let (mut machine, (mut ledger, _)) = (on_trial(), disk.open());
+    let [verdict, ending, boot] = its_ending();
+    save(&mut machine, &mut ledger, verdict);
+    // To cut a file off where it ends gives up what lies behind.
+    ledger.file.set_len(ledger.length).expect("writable");
+    let blocks = || fs::metadata(disk.data().join("ledger")).expect("it is there").blocks() * 512;
+    assert!(blocks() < RESERVE, "it is lost");
+    let (mut ledger, last) = disk.restarted(ledger);
+    assert_eq!((sequence(last), ledger.damage()), (Some(2), None));
+    assert!(blocks() >= RESERVE, "it is made");
+    disk.fill();
+    save(&mut machine, &mut ledger, ending);
+    assert_eq!(ledger.kept(), Kept::Data);
+    // Lost on a full disk, it is missed only by the entry that needs it.
+    ledger.file.set_len(ledger.length).expect("writable");
+    disk.fill();
+    let (mut ledger, last) = disk.restarted(ledger);
+    assert_eq!((sequence(last), ledger.damage(), ledger.kept()), (Some(3), None, Kept::Data));
+    (0..8).for_each(|_| ledger.append(&[0x5f; MAX_FRAME]).expect("memory has room"));
+    assert_eq!(ledger.kept(), Kept::Memory);
+    save(&mut machine, &mut ledger, boot);
+}
+
+#[test]
+fn a_segment_that_ends_on_a_full_disk_leaves_its_reserve_to_the_next_one() {
+    let disk = Disk::new();
+    let (mut machine, (mut ledger, _)) = (on_trial(), disk.open());
+    while ledger.length < SEGMENT {
+        ledger.append(&[0x5f; MAX_FRAME]).expect("there is room");
+        ledger.recover();
+    }
+    disk.fill();
+    its_ending().into_iter().for_each(|event| save(&mut machine, &mut ledger, event));
+    assert_eq!((ledger.kept(), segments(disk.data()).len()), (Kept::Data, 2));
+    let (_, last) = disk.restarted(ledger);
+    assert_eq!(last.expect("it is there").entry.next, *machine.node());
+}
