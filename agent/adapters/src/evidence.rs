@@ -2,20 +2,25 @@
 //!
 //! ```text
 //! collect ──▶ 160 bytes for the ledger's entry ─┐
-//! kernel, journal ──▶ record, on /data ─────────┴──▶ the entry is saved ──▶ clear
+//! kernel, journal ──▶ record, on /data ─────────┴──▶ the entry is saved ─┬─▶ clear
+//!                     no room for it, or no disk ───▶ the entry is saved ─┴─▶ tell, and clear once it is kept
 //! ```
 //!
-//! Always true: evidence is removed only after it was saved ([`Evidence::clear`]); what says most
-//! about the cause comes first: a panic, then the hardware watchdog, then the agent's own end.
+//! Always true: the kernel's words are removed only after they were kept ([`Evidence::clear`]), and until
+//! then no later boot takes them for its own ([`Evidence::tell`]); what says most about the cause comes
+//! first: a panic, then the hardware watchdog, then the agent's own end; an oops that no panic followed
+//! ended nothing, so its words are kept, and are no cause.
 
 pub mod journal;
 pub mod record;
+mod told;
 
 use crate::watchdog::LastReset;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 use steadfast_core::{Cause, Failure};
+use told::Told;
 
 /// Where evidence is found.
 #[derive(Clone, Debug)]
@@ -49,19 +54,40 @@ impl Evidence {
         panic().or_else(reset).or_else(|| self.agent_exit())
     }
 
-    /// Removes what was collected.
+    /// Removes what was collected: all of it was saved.
     pub fn clear(&self) {
-        let records = self.records().into_iter().chain([self.agent_exit.clone()]);
-        for path in records.filter(|path| path.exists()) {
-            if let Err(error) = fs::remove_file(&path) {
-                tracing::warn!(path = %path.display(), %error, "evidence could not be removed");
-            }
+        remove(self.records().into_iter().chain([self.agent_exit.clone()]));
+        if let Err(error) = told::forget(&self.told()) {
+            tracing::warn!(%error, "it could not be forgotten which record was told of");
         }
     }
 
-    /// The last words of the kernel that ended last, a line each, without the priorities.
-    pub fn kernel(&self) -> Option<Vec<String>> {
-        let text = self.last_record()?;
+    /// Notes that this boot told of what was collected, but could not keep the kernel's words, which stay where
+    /// they are. If that cannot be noted, they go: a boot that is blamed for them could be condemned.
+    pub fn tell(&self, boot: [u8; 16]) {
+        remove([self.agent_exit.clone()]);
+        let Some(record) = self.last_record() else { return };
+        if Told::read(&self.told()).is_some_and(|told| told.record == record.name) {
+            return;
+        }
+        if let Err(error) = (Told { boot, record: record.name }).write(&self.told()) {
+            tracing::warn!(%error, "the kernel's last words are lost: there is no room at all");
+            remove(self.records());
+        }
+    }
+
+    /// The boot that told of the kernel's last words, if they are still to be kept.
+    pub fn owed(&self) -> Option<[u8; 16]> {
+        let (record, told) = (self.last_record()?, Told::read(&self.told())?);
+        (told.record == record.name).then_some(told.boot)
+    }
+
+    /// The last words of the kernel that ended before this boot, a line each, without the priorities.
+    pub fn kernel(&self, boot: [u8; 16]) -> Option<Vec<String>> {
+        if self.owed().is_some_and(|owed| owed != boot) {
+            return None;
+        }
+        let text = self.last_record()?.text;
         let plain = text.lines().map(|line| match line.strip_prefix('<') {
             Some(rest) => rest.split_once('>').map_or(line, |(_, said)| said),
             None => line,
@@ -80,17 +106,26 @@ impl Evidence {
     }
 
     /// The newest record that can be read as text (one that the kernel could not unpack is none).
-    fn last_record(&self) -> Option<String> {
+    fn last_record(&self) -> Option<LastRecord> {
         let newest_first = self.records().into_iter().rev();
-        let text = newest_first.filter(|path| !name(path).ends_with(".enc.z"));
-        let record = text.filter_map(|path| fs::read(path).ok()).next()?;
-        Some(String::from_utf8_lossy(&record).into_owned())
+        let mut text = newest_first.filter(|path| !name(path).ends_with(".enc.z"));
+        text.find_map(|path| {
+            let bytes = fs::read(&path).ok()?;
+            let name = told::name_of(&path, &bytes);
+            Some(LastRecord { text: String::from_utf8_lossy(&bytes).into_owned(), name })
+        })
+    }
+
+    fn told(&self) -> PathBuf {
+        self.agent_exit.with_file_name("told")
     }
 
     fn panic(&self) -> Option<Failure> {
-        let text = self.last_record()?;
-        let line = text.lines().find(|line| line.contains("Kernel panic"));
-        let line = line.or_else(|| text.lines().find(|line| line.contains("Oops")))?;
+        if self.owed().is_some() {
+            return None;
+        }
+        let text = self.last_record()?.text;
+        let line = text.lines().find(|line| is_panic(line))?;
         // Behind the kernel's time, unless nothing is there.
         let said = line.split_once("] ").map(|(_, said)| said.trim());
         let line = said.filter(|said| !said.is_empty()).unwrap_or(line);
@@ -103,6 +138,26 @@ impl Evidence {
         let (result, rest) = words.split_first()?;
         let cause = if *result == "watchdog" { Cause::Watchdog } else { Cause::AgentCrashed };
         Some(Failure::new(cause, format_args!("the agent ended: {result} {}", rest.join(" "))))
+    }
+}
+
+/// The newest record of a kernel.
+struct LastRecord {
+    text: String,
+    /// Which one it is.
+    name: String,
+}
+
+/// Whether a kernel says with this line that it ends.
+fn is_panic(line: &str) -> bool {
+    line.contains("Kernel panic")
+}
+
+fn remove(paths: impl IntoIterator<Item = PathBuf>) {
+    for path in paths.into_iter().filter(|path| path.exists()) {
+        if let Err(error) = fs::remove_file(&path) {
+            tracing::warn!(path = %path.display(), %error, "evidence could not be removed");
+        }
     }
 }
 

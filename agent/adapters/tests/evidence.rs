@@ -41,15 +41,20 @@ fn of_several_panics_the_last_one_is_told() {
 
 #[test]
 fn a_record_whose_words_end_with_its_time_is_told_as_it_stands() {
-    let found = said(&[("pstore/dmesg-ramoops-0", "qOops:C::1] \n")]);
-    assert_eq!(found, Some((Cause::Panic, "qOops:C::1] ".into())));
+    let found = said(&[("pstore/dmesg-ramoops-0", "qKernel panic:C::1] \n")]);
+    assert_eq!(found, Some((Cause::Panic, "qKernel panic:C::1] ".into())));
 }
 
 #[test]
-fn an_oops_is_told_unless_a_panic_followed_it() {
-    let oops = "<1>[    4.0] Internal error: Oops: 96000004 [#1] SMP\n";
-    let found = said(&[("pstore/dmesg-ramoops-0", oops)]);
-    assert_eq!(found, Some((Cause::Panic, "Internal error: Oops: 96000004 [#1] SMP".into())));
+fn an_oops_that_no_panic_followed_is_no_cause_and_its_words_are_there() {
+    let oops = "Oops#1 Part1\n<1>[    4.0] Internal error: Oops: 96000004 [#1] SMP\n";
+    assert_eq!(said(&[("pstore/dmesg-ramoops-0", oops)]), None);
+    let folder = folder();
+    let evidence = left_in(folder.path(), &[("pstore/dmesg-ramoops-0", oops)]);
+    let words = evidence.kernel([1; 16]).expect("a record");
+    assert_eq!(words, ["Oops#1 Part1", "[    4.0] Internal error: Oops: 96000004 [#1] SMP"]);
+    let reset = evidence.collect(Start::NewBoot, LastReset::ByWatchdog).expect("a reset");
+    assert_eq!(reset.cause, Cause::Watchdog, "what ended it was the watchdog");
     let both = format!("{oops}<0>[    4.2] Kernel panic - not syncing: Oops: Fatal exception\n");
     let found = said(&[("pstore/dmesg-ramoops-0", &both)]).expect("a panic");
     assert_eq!(found.1, "Kernel panic - not syncing: Oops: Fatal exception");
@@ -77,6 +82,54 @@ fn all_that_was_saved_is_removed_so_that_no_later_boot_is_blamed_for_it() {
     evidence.clear();
 }
 
+/// The kernel's record, and the end of the agent, of which the boot of this number told.
+fn told_of(folder: &Path, boot: u8) -> Evidence {
+    let panic = "<0>[    4.2] Kernel panic - not syncing: sysrq\n";
+    let left = [("pstore/dmesg-ramoops-0", panic), ("agent", "signal killed SEGV\n")];
+    let evidence = left_in(folder, &left);
+    evidence.tell([boot; 16]);
+    evidence
+}
+
+#[test]
+fn what_was_told_but_could_not_be_kept_stays_and_no_later_boot_is_blamed_for_it() {
+    let folder = folder();
+    let evidence = told_of(folder.path(), 1);
+    assert!(folder.path().join("pstore/dmesg-ramoops-0").exists());
+    assert!(!folder.path().join("agent").exists(), "the entry has all of it");
+    assert_eq!(evidence.collect(Start::NewBoot, LastReset::Other), None);
+    assert_eq!(evidence.owed(), Some([1; 16]));
+    let words = ["[    4.2] Kernel panic - not syncing: sysrq".to_owned()];
+    assert_eq!(evidence.kernel([1; 16]), Some(words.to_vec()), "the boot that told of it");
+    assert_eq!(evidence.kernel([2; 16]), None, "another one");
+    // Another boot that can keep nothing does not make them its own.
+    evidence.tell([2; 16]);
+    assert_eq!(evidence.owed(), Some([1; 16]));
+    evidence.clear();
+    assert_eq!((evidence.owed(), evidence.kernel([1; 16])), (None, None));
+    assert!(!folder.path().join("told").is_symlink());
+}
+
+#[test]
+fn a_panic_that_says_what_one_before_it_said_is_told_all_the_same() {
+    let folder = folder();
+    let evidence = told_of(folder.path(), 1);
+    let record = folder.path().join("pstore/dmesg-ramoops-0");
+    let file = File::options().write(true).open(record).expect("there");
+    file.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(1000)).expect("ours");
+    let found = evidence.collect(Start::NewBoot, LastReset::Other).expect("a panic");
+    assert_eq!((found.cause, evidence.owed()), (Cause::Panic, None));
+}
+
+#[test]
+fn what_cannot_even_be_noted_as_told_goes_before_a_boot_is_blamed_for_it() {
+    let folder = folder();
+    fs::create_dir_all(folder.path().join("told/in-the-way")).expect("writable");
+    let evidence = told_of(folder.path(), 1);
+    assert_eq!(evidence.collect(Start::NewBoot, LastReset::Other), None);
+    assert!(!folder.path().join("pstore/dmesg-ramoops-0").exists());
+}
+
 #[test]
 fn the_last_panic_is_the_youngest_record_and_not_the_one_with_the_highest_number() {
     let folder = folder();
@@ -91,7 +144,7 @@ fn the_last_panic_is_the_youngest_record_and_not_the_one_with_the_highest_number
     };
     date("pstore/dmesg-ramoops-1", 1000);
     date("pstore/dmesg-ramoops-0", 2000);
-    let kernel = evidence.kernel().expect("a record");
+    let kernel = evidence.kernel([1; 16]).expect("a record");
     assert_eq!(kernel, ["Panic#1 Part1", "[    9.1] Kernel panic - of the last boot"]);
     let found = evidence.collect(Start::NewBoot, LastReset::Other).expect("a panic");
     assert_eq!(found.evidence, "Kernel panic - of the last boot");
@@ -106,10 +159,10 @@ fn a_record_that_cannot_be_read_hides_no_other_one() {
     ];
     let evidence = left_in(folder.path(), &records);
     fs::create_dir(folder.path().join("pstore/dmesg-ramoops-2")).expect("ours");
-    let kernel = evidence.kernel().expect("the first");
+    let kernel = evidence.kernel([1; 16]).expect("the first");
     assert_eq!(kernel, ["[    4.2] Kernel panic - not syncing: sysrq"]);
     fs::remove_dir_all(folder.path().join("pstore")).expect("ours");
-    assert_eq!(evidence.kernel(), None);
+    assert_eq!(evidence.kernel([1; 16]), None);
 }
 
 fn heading(boot: u8, slot: Slot, version: &str) -> Heading {
@@ -277,7 +330,13 @@ fn of_one_ending_the_first_failed_boot_is_told_unless_a_later_one_says_why() {
     records.save(&of(5, 7, LastReset::ByWatchdog)).expect("writable");
     assert_eq!(sequences(&records), [3, 4], "the first reset saw the failure");
     let panicked =
-        |sequence| Record { kernel: Some(Vec::new()), ..of(sequence, 7, LastReset::Other) };
+        |sequence| Record { kernel: record(0).kernel, ..of(sequence, 7, LastReset::Other) };
+    let oops = Record {
+        kernel: Some(vec!["Internal error: Oops".to_owned()]),
+        ..of(5, 7, LastReset::Other)
+    };
+    records.save(&oops).expect("writable");
+    assert_eq!(sequences(&records), [3, 4], "an oops ended nothing");
     records.save(&panicked(6)).expect("writable");
     assert_eq!(sequences(&records), [3, 6]);
     records.save(&of(7, 7, LastReset::ByWatchdog)).expect("writable");
@@ -328,4 +387,28 @@ fn a_folder_that_cannot_be_written_is_an_error_and_loses_no_record() {
     fs::write(folder.path().join("failed/new"), "no folder").expect("writable");
     records.save(&record(2)).expect_err("it cannot be made");
     assert_eq!(sequences(&records), [1]);
+}
+
+#[test]
+fn a_record_goes_only_once_the_one_is_there_that_takes_its_place() {
+    let folder = folder();
+    let records = Records::new(folder.path());
+    let of = |sequence, reset| Record {
+        failed: Failed { ending: Some(7), reset, ..failed(sequence) },
+        kernel: None,
+        ..record(sequence)
+    };
+    records.save(&of(1, LastReset::Other)).expect("writable");
+    let in_the_way = folder.path().join("failed/new");
+    fs::write(&in_the_way, "no folder").expect("writable");
+    records.save(&of(2, LastReset::ByWatchdog)).expect_err("it cannot be made");
+    assert_eq!(sequences(&records), [1]);
+    fs::remove_file(in_the_way).expect("ours");
+    records.save(&of(2, LastReset::ByWatchdog)).expect("writable");
+    assert_eq!(sequences(&records), [2]);
+    let others = 3..3 + MOST as u64 - 1;
+    others.clone().for_each(|sequence| records.save(&record(sequence)).expect("writable"));
+    fs::write(folder.path().join("failed/new"), "no folder").expect("writable");
+    records.save(&record(others.end)).expect_err("it cannot be made");
+    assert_eq!(sequences(&records), (2..others.end).collect::<Vec<u64>>(), "none of all");
 }

@@ -58,10 +58,11 @@ impl Record {
     /// How much it says. Of the boots on the way to one ending the first saw the failure, unless a later
     /// one was ended by its kernel or by the hardware.
     fn weight(&self) -> u8 {
-        match (&self.kernel, self.failed.reset) {
-            (Some(_), _) => 2,
-            (None, LastReset::ByWatchdog) => 1,
-            (None, LastReset::Other) => 0,
+        let panicked = self.kernel.iter().flatten().any(|line| super::is_panic(line));
+        match (panicked, self.failed.reset) {
+            (true, _) => 2,
+            (false, LastReset::ByWatchdog) => 1,
+            (false, LastReset::Other) => 0,
         }
     }
 }
@@ -92,17 +93,16 @@ impl Records {
         if record.says_nothing() {
             return Ok(());
         }
+        let mut told = Vec::new();
         if let Some(ending) = record.failed.ending {
-            let mut told = self.all();
+            told = self.all();
             told.retain(|other| other.failed.ending == Some(ending));
             if told.iter().any(|other| {
                 other.weight() >= record.weight() && other.failed.sequence < record.failed.sequence
             }) {
                 return Ok(());
             }
-            told.iter().try_for_each(|other| fs::remove_dir_all(self.place(&other.failed)))?;
         }
-        self.drop_oldest(MOST - 1)?;
         while let Err(error) = write(record) {
             let left = self.list().len();
             if left == 0 || error.kind() != io::ErrorKind::StorageFull {
@@ -110,7 +110,10 @@ impl Records {
             }
             self.drop_oldest(left - 1)?;
         }
-        Ok(())
+        // What it takes the place of goes once it is there.
+        told.retain(|other| other.failed.sequence != record.failed.sequence);
+        told.iter().try_for_each(|other| gone(fs::remove_dir_all(self.place(&other.failed))))?;
+        self.drop_oldest(MOST)
     }
 
     /// The records, the oldest first. What cannot be read is not there.

@@ -1,22 +1,25 @@
 //! The loop: one event in, one decision, one entry saved, one order out.
 
+mod witness;
+
 use super::board::{self, Board, Running};
 use super::config::{Config, Way};
 use super::control::{self, Ask};
-use super::evidence::{self, Witness};
+use super::evidence::Witness;
 use super::report::Reporter;
 use super::route::Router;
 use super::wire::{policy, wire};
 use super::{AgentError, Paths};
 use crate::protocol::{Request, Response};
+use std::collections::VecDeque;
 use std::io::Write;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use steadfast_adapters::checks::Checks;
 use steadfast_adapters::downloads::{Downloads, Needed};
-use steadfast_adapters::evidence::{Evidence, Start};
+use steadfast_adapters::evidence::Start;
 use steadfast_adapters::ledger_file::{Foreign, Kept, LedgerFile, Recovered, sha256};
 use steadfast_adapters::service_manager;
-use steadfast_adapters::watchdog::{LastReset, Watchdog};
+use steadfast_adapters::watchdog::Watchdog;
 use steadfast_core::ledger::Stamp;
 use steadfast_core::window::{Clock, Window};
 use steadfast_core::{
@@ -65,10 +68,9 @@ pub async fn live(paths: &Paths, config: Config, board: Board) -> Result<(), Age
             }
             _ = tick.tick() => {
                 match life.ledger.recover() {
-                    Recovered::Unchanged => {}
+                    Recovered::Unchanged => life.retry_evidence(),
                     Recovered::OnDisk => {
-                        life.keep_evidence();
-                        life.clear_evidence();
+                        life.recover_evidence();
                         life.clear_downloads();
                     }
                     Recovered::DiskIsAhead => {
@@ -107,8 +109,10 @@ struct Life {
     downloads: Downloads,
     way: Way,
     changed: watch::Sender<u64>,
-    /// A boot that failed and is not kept yet.
-    failed: Option<Witness>,
+    /// The kernel's persistent store.
+    pstore: std::path::PathBuf,
+    /// The boots that failed and are not kept yet, the last one last.
+    failed: VecDeque<Witness>,
 }
 
 impl Life {
@@ -146,7 +150,8 @@ impl Life {
             downloads,
             way: config.fetch.way,
             changed,
-            failed: None,
+            pstore: "/sys/fs/pstore".into(),
+            failed: VecDeque::new(),
         };
         life.reporter.remember(&life.ledger);
         Ok(life)
@@ -197,31 +202,6 @@ impl Life {
                 self.router.heard(Event::Condemned(unsaved()));
             }
             order => self.router.route(order),
-        }
-    }
-
-    /// What shows how the last boot failed is kept before the entry that tells of it.
-    fn witness(&mut self, booted: &Event) {
-        let Event::Booted(boot) = booted else { return };
-        let after = &self.machine.expected(booted);
-        let (before, sequence) = (self.machine.node(), self.machine.head().0 + 1);
-        let start = evidence::Start { before, after, sequence, reset: self.last_reset() };
-        self.failed = Witness::of(start, boot);
-        self.keep_evidence();
-    }
-
-    fn keep_evidence(&mut self) {
-        if self.ledger.kept() == Kept::Data
-            && let Some(failed) = self.failed.take()
-        {
-            failed.keep(&self.evidence(), &self.data.join("evidence"));
-        }
-    }
-
-    /// Evidence is removed once the entry that tells of it is on the disk.
-    fn clear_evidence(&self) {
-        if self.ledger.kept() == Kept::Data {
-            self.evidence().clear();
         }
     }
 
@@ -292,14 +272,6 @@ impl Life {
         let standing = read.map(|read| read.current.env.standing(slot.other(), trial));
         let other = standing.unwrap_or(OtherSlot::Bad);
         Event::Booted(Boot { slot, version, id, other, evidence })
-    }
-
-    fn last_reset(&self) -> LastReset {
-        self.watchdog.as_ref().map_or(LastReset::Other, Watchdog::last_reset)
-    }
-
-    fn evidence(&self) -> Evidence {
-        Evidence { pstore: "/sys/fs/pstore".into(), agent_exit: self.data.join("evidence/agent") }
     }
 
     /// What a tick means: time, or that the window is open for what is ready.

@@ -2,6 +2,7 @@
 
 use super::super::reserve::RESERVE;
 use super::*;
+use crate::evidence::Evidence;
 use crate::evidence::record::{Failed, Record, Records};
 use crate::watchdog::LastReset;
 use std::os::unix::fs::MetadataExt;
@@ -171,6 +172,13 @@ fn what_is_kept_as_evidence_takes_nothing_of_the_ledgers_reserve() {
         Record { failed, kernel, journal: None }
     };
     records.save(&failed(1)).expect_err("there is no room");
+    // What is not kept is at least noted, for which a full disk has room.
+    let (pstore, agent_exit) = (disk.memory.path().join("pstore"), disk.data().join("agent"));
+    fs::create_dir(&pstore).expect("writable");
+    fs::write(pstore.join("dmesg-ramoops-0"), "<0>Kernel panic\n").expect("writable");
+    let evidence = Evidence { pstore, agent_exit };
+    evidence.tell([1; 16]);
+    assert_eq!(evidence.owed(), Some([1; 16]));
     its_ending().into_iter().for_each(|event| save(&mut machine, &mut ledger, event));
     assert_eq!(ledger.kept(), Kept::Data);
     disk.clear();

@@ -28,7 +28,17 @@ fn boot(slot: Slot, evidence: Option<Failure>) -> Boot {
 
 /// Which system a start says has failed, and which ending it is on the way to.
 fn told(before: &Node, after: &Node, boot: &Boot) -> Option<(String, Slot, Option<u32>)> {
-    let start = Start { before, after, sequence: 7, reset: LastReset::Other };
+    let nothing = Evidence { pstore: "/nowhere".into(), agent_exit: "/nowhere".into() };
+    told_by(before, after, boot, &nothing)
+}
+
+fn told_by(
+    before: &Node,
+    after: &Node,
+    boot: &Boot,
+    evidence: &Evidence,
+) -> Option<(String, Slot, Option<u32>)> {
+    let start = Start { before, after, sequence: 7, reset: LastReset::Other, evidence };
     let Failed { version, slot, ending, .. } = Witness::of(start, boot)?.failed;
     Some((version, slot, ending))
 }
@@ -86,6 +96,19 @@ fn an_ordinary_boot_and_a_restart_of_the_agent_are_no_failed_boots() {
     assert_eq!(told(&resting(), &after, &again), None);
 }
 
+#[test]
+fn what_a_kernel_said_that_went_on_is_kept_and_leads_to_no_ending() {
+    let (_folder, evidence) = left(1, Slot::B, "2.0");
+    let on_trial = Node {
+        update: Update::Probation { trial: trial(), restarts: 0, shutdowns: 0 },
+        running: Some(version("2.0")),
+        booted: Slot::B,
+        ..resting()
+    };
+    let found = told_by(&on_trial, &on_trial, &boot(Slot::B, None), &evidence);
+    assert_eq!(found, Some(("2.0".into(), Slot::B, None)));
+}
+
 /// A folder in which the boot of this number kept a line, and the kernel left a record.
 fn left(number: u8, slot: Slot, release: &str) -> (TempDir, Evidence) {
     let folder = tempfile::tempdir().expect("a folder");
@@ -104,9 +127,10 @@ fn kept(number: u8, slot: Slot, release: &str) -> Record {
     let before = Node { update: Update::Rebooting { trial: trial() }, ..resting() };
     let after =
         Node { update: Update::Condemning { trial: trial(), failure: failure() }, ..resting() };
-    let start = Start { before: &before, after: &after, sequence: 7, reset: LastReset::ByWatchdog };
+    let (reset, evidence) = (LastReset::ByWatchdog, &evidence);
+    let start = Start { before: &before, after: &after, sequence: 7, reset, evidence };
     let witness = Witness::of(start, &boot(Slot::A, None)).expect("a boot that failed");
-    witness.keep(&evidence, folder.path());
+    witness.keep(evidence, folder.path()).expect("writable");
     let mut records = Records::new(folder.path()).all();
     records.pop().expect("it is kept")
 }

@@ -1,5 +1,6 @@
 mod downloads;
 mod late;
+mod witness;
 
 use super::*;
 use crate::agent::config::Folders;
@@ -267,7 +268,7 @@ async fn what_a_failed_boot_left_waits_for_the_disk_as_the_ledger_does() {
         assert_eq!(records(&config.paths.data), []);
         drop(holder);
         assert_eq!(node.life.ledger.recover(), Recovered::OnDisk);
-        node.life.keep_evidence();
+        node.life.recover_evidence();
         assert_eq!(records(&config.paths.data).len(), 1);
     })
     .await;
