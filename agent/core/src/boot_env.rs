@@ -12,7 +12,7 @@
 //! Always true: the newest valid copy wins; a writer writes the other one, with the next sequence
 //! number; so a write that is cut off leaves what was there before.
 
-use crate::event::OtherSlot;
+use crate::event::{OtherSlot, ThisSlot};
 use crate::names::Slot;
 use core::fmt::Write;
 use crc::{CRC_32_ISO_HDLC, Crc};
@@ -134,6 +134,16 @@ impl BootEnv {
             (false, _) => OtherSlot::Bad,
             (true, left) if left < attempts => OtherSlot::Tried,
             (true, _) => OtherSlot::Untried,
+        }
+    }
+
+    /// What this says of the slot that runs, if a new one gets this many attempts. A start whose count could not be
+    /// written leaves one more, and never more than it was given.
+    pub fn running(&self, slot: Slot, attempts: u8) -> ThisSlot {
+        match self.left[slot as usize] {
+            left if left > attempts => ThisSlot::Kept,
+            left if left.saturating_add(1) < attempts => ThisSlot::Again,
+            _ => ThisSlot::Once,
         }
     }
 
@@ -303,6 +313,14 @@ mod tests {
         let env = BootEnv { left: [3, 0], ..env };
         assert_eq!(env.primary(), Some(Slot::A));
         assert_eq!(env.sequence, 3);
+    }
+
+    #[test]
+    fn the_attempts_left_tell_a_commit_from_a_trial() {
+        let left = |left| BootEnv { left: [3, left], ..env(1) }.running(Slot::B, 3);
+        assert_eq!([1, 0].map(left), [ThisSlot::Again; 2]);
+        assert_eq!([3, 2].map(left), [ThisSlot::Once; 2], "a count may be lost");
+        assert_eq!([4, 8].map(left), [ThisSlot::Kept; 2]);
     }
 
     #[test]

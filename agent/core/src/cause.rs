@@ -67,6 +67,8 @@ pub enum Cause {
     Operator,
     /// Power was lost more often than a trial bears.
     Power,
+    /// An agent condemned the slot, and its reason could not be saved.
+    Unsaved,
 }
 
 impl Cause {
@@ -92,6 +94,7 @@ impl Cause {
             Cause::Deadline => "deadline",
             Cause::Operator => "operator",
             Cause::Power => "power",
+            Cause::Unsaved => "unsaved",
         }
     }
 
@@ -137,6 +140,7 @@ impl fmt::Display for Cause {
             Cause::Deadline => "time ran out",
             Cause::Operator => "an operator asked for it",
             Cause::Power => "power was lost too often",
+            Cause::Unsaved => "it was condemned and the reason could not be saved",
         })
     }
 }

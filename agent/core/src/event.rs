@@ -55,6 +55,19 @@ pub enum OtherSlot {
     Untried,
     /// It may be booted and was tried.
     Tried,
+    /// The boot environment could not be read.
+    Unknown,
+}
+
+/// What the boot environment says of the slot that runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum ThisSlot {
+    /// It was started once since it was activated, as far as is known.
+    Once,
+    /// It was started more than once since it was activated.
+    Again,
+    /// It has more attempts than a trial gets, which only a commit gives.
+    Kept,
 }
 
 /// How the agent came up.
@@ -67,6 +80,8 @@ pub struct Boot {
     /// The kernel's boot id: the same for each start of the agent within one boot
     /// (`/proc/sys/kernel/random/boot_id`).
     pub id: [u8; 16],
+    /// What the boot environment says of the slot that runs.
+    pub this: ThisSlot,
     /// What the boot environment says of the slot that did not boot.
     pub other: OtherSlot,
     /// What the last end left behind: a panic record, the watchdog's flag, the agent's exit.

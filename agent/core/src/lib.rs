@@ -26,7 +26,9 @@ pub mod watchdog;
 pub mod window;
 
 pub use cause::{Cause, Failure, Text, text};
-pub use event::{Action, At, Boot, Event, Inspected, Offer, OtherSlot, Port, Sizes, Verdict};
+pub use event::{
+    Action, At, Boot, Event, Inspected, Offer, OtherSlot, Port, Sizes, ThisSlot, Verdict,
+};
 pub use machine::{Machine, Turn};
 pub use names::{Bundle, Digest, Name, Slot, Source, Trial, VerifiedBundle, Why};
 pub use node::{Committed, Ending, Node, Outcome, Pending, Policy, Refusal};

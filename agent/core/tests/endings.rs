@@ -2,7 +2,7 @@
 
 use steadfast_core::{
     At, Boot, Bundle, Cause, Digest, Event, Failure, Inspected, Node, Offer, OtherSlot, Outcome,
-    Policy, Sizes, Slot, Update, Verdict, Version,
+    Policy, Sizes, Slot, ThisSlot, Update, Verdict, Version,
 };
 
 fn policy() -> Policy {
@@ -17,7 +17,14 @@ fn version(text: &str) -> Version {
 
 fn booted(id: u8) -> Event {
     let (version, other) = (version("1"), OtherSlot::Bad);
-    Event::Booted(Boot { slot: Slot::A, version, id: [id; 16], other, evidence: None })
+    Event::Booted(Boot {
+        slot: Slot::A,
+        version,
+        id: [id; 16],
+        this: ThisSlot::Once,
+        other,
+        evidence: None,
+    })
 }
 
 fn after(node: Node, events: impl IntoIterator<Item = Event>) -> Node {

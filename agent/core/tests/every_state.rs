@@ -14,7 +14,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::OnceLock;
 use steadfast_core::{
     Action, At, Boot, Bundle, Cause, Digest, Event, Failure, Inspected, Node, Offer, OtherSlot,
-    Policy, Sizes, Slot, Update, Verdict, Version,
+    Policy, Sizes, Slot, ThisSlot, Update, Verdict, Version,
 };
 
 fn policy() -> Policy {
@@ -73,7 +73,11 @@ fn events(node: &Node, content: &Content) -> Vec<Event> {
     all.extend([Verdict::Healthy, sick].map(Event::Judged));
     for slot in Slot::ALL {
         let Some(version) = content.slots[slot as usize].clone() else { continue };
-        for other in [OtherSlot::Bad, OtherSlot::Untried, OtherSlot::Tried] {
+        // No decision reads both.
+        let others = [OtherSlot::Bad, OtherSlot::Untried, OtherSlot::Tried, OtherSlot::Unknown];
+        let others = others.map(|other| (ThisSlot::Once, other));
+        let these = [ThisSlot::Again, ThisSlot::Kept].map(|this| (this, OtherSlot::Tried));
+        for (this, other) in others.into_iter().chain(these) {
             for evidence in [None, Some(Cause::Panic), Some(Cause::Watchdog)] {
                 let evidence = evidence.map(failure);
                 // Two boot ids are enough: this boot's, and another.
@@ -84,7 +88,7 @@ fn events(node: &Node, content: &Content) -> Vec<Event> {
                         continue;
                     }
                     let (version, evidence) = (version.clone(), evidence.clone());
-                    all.push(Event::Booted(Boot { slot, version, id, other, evidence }));
+                    all.push(Event::Booted(Boot { slot, version, id, this, other, evidence }));
                 }
             }
         }
@@ -188,8 +192,9 @@ fn walk() -> &'static Walk {
     static WALK: OnceLock<Walk> = OnceLock::new();
     WALK.get_or_init(|| {
         let version = version("1");
-        let (slot, other) = (Slot::A, OtherSlot::Bad);
-        let boot = Boot { slot, version: version.clone(), id: [1; 16], other, evidence: None };
+        let (slot, this, other) = (Slot::A, ThisSlot::Once, OtherSlot::Bad);
+        let boot =
+            Boot { slot, version: version.clone(), id: [1; 16], this, other, evidence: None };
         let start = Node::default().next(Event::Booted(boot), &policy());
         let start = (start, Content { slots: [Some(version), None] });
         let mut walk = Walk::default();
@@ -313,8 +318,9 @@ fn rests((mut node, mut content): World, healthy: bool) -> bool {
             // Whoever switches the node off switches it on again.
             Action::Activate(slot) if matches!(node.update, Update::Leaving { .. }) => {
                 let Some(version) = content.slots[slot as usize].clone() else { return false };
-                let (id, other) = ([node.boot[0].wrapping_add(1); 16], OtherSlot::Untried);
-                Event::Booted(Boot { slot, version, id, other, evidence: None })
+                let id = [node.boot[0].wrapping_add(1); 16];
+                let (this, other) = (ThisSlot::Once, OtherSlot::Untried);
+                Event::Booted(Boot { slot, version, id, this, other, evidence: None })
             }
             Action::Activate(_) => Event::Activated(Ok(())),
             Action::Judge => Event::Judged(verdict),
@@ -327,8 +333,8 @@ fn rests((mut node, mut content): World, healthy: bool) -> bool {
                 };
                 let Some(version) = content.slots[wanted as usize].clone() else { return false };
                 let id = [node.boot[0].wrapping_add(1); 16];
-                let other = OtherSlot::Bad;
-                Event::Booted(Boot { slot: wanted, version, id, other, evidence: None })
+                let (this, other) = (ThisSlot::Once, OtherSlot::Bad);
+                Event::Booted(Boot { slot: wanted, version, id, this, other, evidence: None })
             }
         };
         let next = node.clone().next(event.clone(), &policy());

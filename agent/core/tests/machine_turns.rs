@@ -2,7 +2,8 @@
 
 use steadfast_core::ledger::{self, Entry, Last, Stamp};
 use steadfast_core::{
-    Action, Boot, Digest, Event, Machine, OtherSlot, Policy, Slot, Update, Verdict, Version,
+    Action, Boot, Digest, Event, Machine, OtherSlot, Policy, Slot, ThisSlot, Update, Verdict,
+    Version,
 };
 
 fn policy() -> Policy {
@@ -27,7 +28,14 @@ fn hash(bytes: &[u8]) -> Digest {
 fn started(id: u8) -> Event {
     let version = Version::new("1").expect("a version");
     let other = OtherSlot::Bad;
-    Event::Booted(Boot { slot: Slot::A, version, id: [id; 16], other, evidence: None })
+    Event::Booted(Boot {
+        slot: Slot::A,
+        version,
+        id: [id; 16],
+        this: ThisSlot::Once,
+        other,
+        evidence: None,
+    })
 }
 
 /// A machine, and all that it saved.

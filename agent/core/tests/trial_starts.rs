@@ -2,7 +2,7 @@
 
 use steadfast_core::{
     Action, At, Boot, Cause, Committed, Digest, Event, Failure, Node, OtherSlot, Policy, Sizes,
-    Slot, Trial, Update, Version, Why,
+    Slot, ThisSlot, Trial, Update, Version, Why,
 };
 
 fn policy() -> Policy {
@@ -26,7 +26,8 @@ fn on_trial(update: fn(Trial) -> Update) -> Node {
 fn power_on(node: Node, id: u8) -> Node {
     let version = Version::new("2").expect("a version");
     let other = OtherSlot::Untried;
-    let boot = Boot { slot: Slot::B, version, id: [id; 16], other, evidence: None };
+    let boot =
+        Boot { slot: Slot::B, version, id: [id; 16], this: ThisSlot::Once, other, evidence: None };
     node.next(Event::Booted(boot), &policy())
 }
 
@@ -47,8 +48,14 @@ fn an_agent_that_ended_once_before_a_power_cut_is_a_restart_and_a_panic_is_not()
         let node = on_trial(|trial| Update::Probation { trial, restarts: 0, shutdowns: 0 });
         let version = Version::new("2").expect("a version");
         let evidence = Some(Failure::new(cause, format_args!("seen")));
-        let boot =
-            Boot { slot: Slot::B, version, id: [9; 16], other: OtherSlot::Untried, evidence };
+        let boot = Boot {
+            slot: Slot::B,
+            version,
+            id: [9; 16],
+            this: ThisSlot::Once,
+            other: OtherSlot::Untried,
+            evidence,
+        };
         node.next(Event::Booted(boot), &policy()).update
     };
     let ended = start(Cause::AgentCrashed);
@@ -67,7 +74,14 @@ fn a_commit_that_lost_its_power_is_judged_again() {
 fn start(node: Node, id: u8, evidence: Option<Cause>) -> Update {
     let version = Version::new("2").expect("a version");
     let evidence = evidence.map(|cause| Failure::new(cause, format_args!("seen")));
-    let boot = Boot { slot: Slot::B, version, id: [id; 16], other: OtherSlot::Untried, evidence };
+    let boot = Boot {
+        slot: Slot::B,
+        version,
+        id: [id; 16],
+        this: ThisSlot::Once,
+        other: OtherSlot::Untried,
+        evidence,
+    };
     node.next(Event::Booted(boot), &policy()).update
 }
 
@@ -122,7 +136,8 @@ fn a_shutdown_that_hung_is_a_restart_and_a_panic_in_it_is_a_verdict() {
 fn a_trial_that_was_left_and_did_not_start_again_ends() {
     let version = Version::new("1").expect("a version");
     let other = OtherSlot::Tried;
-    let boot = Boot { slot: Slot::A, version, id: [1; 16], other, evidence: None };
+    let boot =
+        Boot { slot: Slot::A, version, id: [1; 16], this: ThisSlot::Once, other, evidence: None };
     let Update::Condemning { trial, failure } = left().next(Event::Booted(boot), &policy()).update
     else {
         panic!("the old slot runs")
@@ -146,7 +161,8 @@ fn at_home(update: fn(Trial) -> Update, other: OtherSlot) -> Update {
     let version = Version::new("1").expect("a version");
     let committed = Some(Committed { slot: Slot::A, version: version.clone(), digest: None });
     let node = Node { committed, ..on_trial(update) };
-    let boot = Boot { slot: Slot::A, version, id: [7; 16], other, evidence: None };
+    let boot =
+        Boot { slot: Slot::A, version, id: [7; 16], this: ThisSlot::Once, other, evidence: None };
     node.next(Event::Booted(boot), &policy()).update
 }
 

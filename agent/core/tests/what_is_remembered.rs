@@ -2,7 +2,7 @@
 
 use steadfast_core::{
     At, Boot, Bundle, Cause, Committed, Digest, Event, Failure, Inspected, Node, Offer, OtherSlot,
-    Outcome, Pending, Policy, Sizes, Slot, Source, Trial, Update, Verdict, Version, Why,
+    Outcome, Pending, Policy, Sizes, Slot, Source, ThisSlot, Trial, Update, Verdict, Version, Why,
 };
 
 const HERE: [u8; 16] = [1; 16];
@@ -55,7 +55,14 @@ fn after(node: Node, events: impl IntoIterator<Item = Event>) -> Node {
 /// Starts in a slot, which holds what it held.
 fn start(slot: Slot, id: [u8; 16], other: OtherSlot, evidence: Option<Cause>) -> Event {
     let version = version(if slot == Slot::A { "1" } else { "2" });
-    Event::Booted(Boot { slot, version, id, other, evidence: evidence.map(failure) })
+    Event::Booted(Boot {
+        slot,
+        version,
+        id,
+        this: ThisSlot::Once,
+        other,
+        evidence: evidence.map(failure),
+    })
 }
 
 /// The ending, with its cause.
@@ -256,7 +263,7 @@ fn the_digest_of_what_runs_is_known_only_for_what_was_committed() {
     let other = Node { running: Some(version("9")), ..at_home(Update::Idle) };
     let version = version("9");
     let (slot, id, other_slot) = (Slot::A, NEW, OtherSlot::Bad);
-    let boot = Boot { slot, version, id, other: other_slot, evidence: None };
+    let boot = Boot { slot, version, id, this: ThisSlot::Once, other: other_slot, evidence: None };
     let node = after(other, [Event::Booted(boot)]);
     let Update::Committing { trial, .. } = node.update else { panic!("its attempts come back") };
     assert_eq!(trial.digest, None, "somebody wrote another system into the slot");

@@ -7,7 +7,7 @@ use libfuzzer_sys::fuzz_target;
 use std::convert::Infallible;
 use steadfast_adapters::ledger_file::sha256;
 use steadfast_core::ledger::{self, Entry, Read, Stamp};
-use steadfast_core::{Boot, Digest, Event, Machine, OtherSlot, Slot, Version};
+use steadfast_core::{Boot, Digest, Event, Machine, OtherSlot, Slot, ThisSlot, Version};
 use steadfast_fuzz::{limited, policy, with_checksums};
 
 /// A frame's bytes besides its entry.
@@ -82,6 +82,7 @@ fn started(bytes: &[u8]) -> Event {
         slot: if odd { Slot::A } else { Slot::B },
         version: Version::new("1.0.0").expect("a version"),
         id: [7; 16],
+        this: ThisSlot::Once,
         other: if bytes.len() % 3 == 0 { OtherSlot::Tried } else { OtherSlot::Untried },
         evidence: None,
     })

@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use std::sync::LazyLock;
 use steadfast_adapters::ledger_file::{Foreign, Kept, LedgerFile, sha256};
 use steadfast_core::ledger::{self, Last, Stamp};
-use steadfast_core::{Boot, Digest, Event, Machine, OtherSlot, Slot, Version};
+use steadfast_core::{Boot, Digest, Event, Machine, OtherSlot, Slot, ThisSlot, Version};
 use steadfast_fuzz::{Scratch, limited, policy, with_checksums};
 
 fuzz_target!(|data: &[u8]| limited(data, judge));
@@ -97,6 +97,7 @@ fn started() -> Event {
         slot: Slot::A,
         version: Version::new("1.0.0").expect("a version"),
         id: [7; 16],
+        this: ThisSlot::Once,
         other: OtherSlot::Tried,
         evidence: None,
     })

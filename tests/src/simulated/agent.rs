@@ -4,15 +4,18 @@
 //! start: ledger ──▶ Booted, with the evidence ──saved──▶ evidence removed, if that is on the disk
 //! ```
 
-use super::disk::Data;
+use super::disk::{Data, TRIAL};
 use super::loader::{BrokenSlot, Chosen, Count, choose};
 use super::plug::{Plug, PowerCut};
 use super::saved::Saved;
 use super::world::{Ended, Fate, Kept, Panicked, Power, Running, World, failed, policy};
 use std::rc::Rc;
-use steadfast_core::{
-    Boot, Cause, Digest, Event, Failure, Node, OtherSlot, Slot, Update, Verdict, Why,
-};
+use steadfast_core::{Boot, Cause, Digest, Event, Failure, Node, Slot, Update, Verdict, Why};
+
+/// A release, as one of a set.
+fn bit(digest: &Digest) -> u16 {
+    1 << digest.0[0]
+}
 
 /// What a step comes to: a promise broken, or the power lost, or neither.
 pub(super) type Happened = Result<Result<(), PowerCut>, &'static str>;
@@ -92,6 +95,30 @@ impl World {
         self.agent_starts(Some(running), here, plug)
     }
 
+    /// An update that the boot store keeps is not on trial any more. A verdict that came before the commit stands, and
+    /// before a rollback is activated its slot may have the attempts of an older commit.
+    fn stays_committed(&self, before: &Update) -> Result<(), &'static str> {
+        let Power::On(running) = &self.power else { return Ok(()) };
+        let (Update::Probation { trial, .. } | Update::Condemning { trial, .. }) =
+            &running.saved.node.update
+        else {
+            return Ok(());
+        };
+        let undecided = matches!(
+            before,
+            Update::Activating { .. }
+                | Update::Rebooting { .. }
+                | Update::Probation { .. }
+                | Update::Leaving { .. }
+                | Update::Committing { .. }
+        );
+        let kept = self.disk.boot_env().env.left[trial.slot as usize] > TRIAL;
+        match kept && undecided && trial.why == Why::Update {
+            true => Err("a system that was committed is not judged again"),
+            false => Ok(()),
+        }
+    }
+
     /// Opens the ledger, hears how the agent came up, and removes what was told.
     fn agent_starts(
         &mut self,
@@ -103,11 +130,13 @@ impl World {
             Ok(resumed) => resumed,
             Err(cut) => return Ok(Err(cut)),
         };
-        let event = self.booted(&resumed.saved.node, slot, id);
+        let before = resumed.saved.clone();
+        let event = self.booted(&before.node, slot, id);
         if let Err(cut) = self.turn(resumed, &event, plug) {
             return Ok(Err(cut));
         }
         self.told(&event)?;
+        self.stays_committed(&before.node.update)?;
         self.keeps_its_word()?;
         Ok(self.clears_evidence(plug))
     }
@@ -158,8 +187,9 @@ impl World {
             _ => None,
         };
         let version = self.disk.bundle(slot).expect("what runs is whole").version.clone();
-        let other: OtherSlot = self.disk.boot_env().env.standing(slot.other(), super::disk::TRIAL);
-        Event::Booted(Boot { slot, version, id, other, evidence })
+        let env = self.disk.boot_env().env;
+        let (this, other) = (env.running(slot, TRIAL), env.standing(slot.other(), TRIAL));
+        Event::Booted(Boot { slot, version, id, this, other, evidence })
     }
 
     /// Leaves memory for the disk (`LedgerFile::recover`), or starts anew from a disk that knows more.
@@ -227,12 +257,23 @@ impl World {
 
     /// What an onlooker holds the node to once it is on the disk.
     fn remembers(&mut self, before: &Node, event: &Event, after: &Node) {
-        let bit = |digest: &Digest| 1_u16 << digest.0[0];
         self.seen.refused |= after.refused.iter().map(bit).fold(0, |all, bit| all | bit);
         if let (Update::Probation { trial, .. }, Event::Judged(Verdict::Unhealthy(_))) =
             (&before.update, event)
             && trial.why == Why::Update
         {
+            self.seen.unhealthy |= trial.digest.as_ref().map_or(0, bit);
+        }
+    }
+
+    /// What an onlooker holds the node to once it is carried out, whether or not it could be written down. Where not even
+    /// the activation could be, the ledger and the boot store say what they said before it, and the slot is tried again.
+    pub(super) fn remembers_verdict(&mut self, update: &Update) {
+        let Update::Condemning { trial, failure } = update else { return };
+        let avoided = !self.disk.boot_env().env.order.contains(&trial.slot);
+        let on_disk = self.disk.ledger().map(|saved| &saved.node.update);
+        let activated = !matches!(on_disk, Some(Update::Activating { .. }));
+        if avoided && activated && trial.why == Why::Update && failure.cause.blames_release() {
             self.seen.unhealthy |= trial.digest.as_ref().map_or(0, bit);
         }
     }

@@ -10,8 +10,8 @@ use steadfast_core::{Bundle, Slot};
 
 /// Boots that a slot on trial gets; small, so that every count is tried.
 pub const TRIAL: u8 = 2;
-/// Boots that a committed slot gets.
-pub const COMMITTED: u8 = 3;
+/// Boots that a committed slot gets; its first start leaves it more than any trial gets.
+pub const COMMITTED: u8 = 4;
 
 /// What a slot holds.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -27,7 +27,7 @@ pub enum Content {
 pub enum Data {
     /// It can.
     Works,
-    /// It can be read and not written.
+    /// It can be read and not written: it is read-only, or full.
     ReadOnly,
     /// It can be neither read nor written, for now.
     Gone,

@@ -3,7 +3,9 @@
 use super::disk::{COMMITTED, Content, TRIAL};
 use super::plug::{Leaves, Plug, PowerCut};
 use super::world::{Answer, Power, Running, World, bundle, failed, policy};
-use steadfast_core::{Action, Bundle, Cause, Event, Inspected, Node, Sizes, Slot, Update, Verdict};
+use steadfast_core::{
+    Action, Bundle, Cause, Event, Inspected, Node, Sizes, Slot, Update, Verdict, Why,
+};
 
 impl World {
     /// The port that the node waits on does its work, and the node hears of it.
@@ -40,7 +42,9 @@ impl World {
         if given && begins && self.disk.ledger().is_none_or(|it| it.print != running.saved.print) {
             return Err("nothing is begun that a restart would not know of");
         }
-        let event = match withheld.map_or_else(|| self.works(action, answer, plug), Ok) {
+        let heard = withheld.map_or_else(|| self.works(action, answer, plug), Ok);
+        self.remembers_verdict(&node.update);
+        let event = match heard {
             Ok(event) => event,
             Err(cut) => return Ok(Err(cut)),
         };

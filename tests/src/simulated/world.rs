@@ -69,7 +69,7 @@ pub struct Seen {
     pub approved: [bool; 2],
     /// Releases that the ledger called refused, a bit each.
     pub refused: u16,
-    /// Releases that were judged unhealthy.
+    /// Releases that were judged unhealthy, where that is on the disk or was carried out.
     pub unhealthy: u16,
     /// A panic that the ledger does not tell yet.
     pub panic: Panicked,

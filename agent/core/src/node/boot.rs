@@ -5,10 +5,13 @@
 //! new boot id ───▶ switched_on ─┬─ the slot on trial ──▶ Probation, or Condemning with evidence
 //!                               └─ the other one ──────▶ Settling, or Condemning what fell back
 //! ```
+//!
+//! What the ledger could not be told, because `/data` could not be written, the boot store tells: a trial that it keeps
+//! was committed, and one that it avoids was condemned.
 
 use super::{Committed, Node, Outcome, Pending, Policy};
 use crate::cause::{Cause, Failure};
-use crate::event::{At, Boot, OtherSlot};
+use crate::event::{At, Boot, OtherSlot, ThisSlot};
 use crate::names::{Trial, Why};
 use crate::update::Update;
 
@@ -19,11 +22,22 @@ impl Node {
         self.boot = boot.id;
         self.other = boot.other;
         self.running = Some(boot.version.clone());
-        if same_boot {
-            return self.agent_restarted(update, boot, policy);
+        if !same_boot {
+            self.doubt = None;
         }
-        self.doubt = None;
-        self.switched_on(update, boot, policy)
+        match (self.committed_unsaved(&update, boot.this), same_boot) {
+            (Some(trial), true) => self.kept(trial),
+            (Some(trial), false) => self.kept(trial).settling(boot.evidence),
+            (None, true) => self.agent_restarted(update, boot, policy),
+            (None, false) => self.switched_on(update, boot, policy),
+        }
+    }
+
+    /// The trial that runs and is committed already, although the ledger was not told.
+    fn committed_unsaved(&self, update: &Update, this: ThisSlot) -> Option<Trial> {
+        let trial = activated(update)?;
+        let runs = trial.slot == self.booted && self.running.as_ref() == Some(&trial.version);
+        (runs && this == ThisSlot::Kept).then(|| trial.clone())
     }
 
     /// The agent ended and was started again; the system went on.
@@ -105,10 +119,7 @@ impl Node {
             U::Probation { trial, restarts: starts, .. }
             | U::Leaving { trial, restarts: starts, .. }
             | U::Committing { trial, attempt: starts } => {
-                let failure = boot.evidence.unwrap_or_else(|| {
-                    let evidence = format_args!("it started {} times unjudged", starts + 1);
-                    Failure::new(Cause::Power, evidence)
-                });
+                let failure = boot.evidence.unwrap_or_else(|| came_to_nothing(boot.other, starts));
                 self.to(U::Condemning { trial, failure })
             }
             U::Condemning { trial, failure } => self.to(U::Condemning { trial, failure }),
@@ -188,6 +199,20 @@ impl Node {
     }
 }
 
+/// The trial that is under way, if its slot's attempts were counted anew for it: by its activation, or by the
+/// installation, which left it none.
+fn activated(update: &Update) -> Option<&Trial> {
+    use Update as U;
+    match update {
+        U::Rebooting { trial } | U::Probation { trial, .. } | U::Leaving { trial, .. } => {
+            Some(trial)
+        }
+        U::Committing { trial, .. } => Some(trial).filter(|trial| trial.why != Why::Restart),
+        U::Activating { trial, .. } => Some(trial).filter(|trial| trial.why == Why::Update),
+        _ => None,
+    }
+}
+
 /// A trial that is not judged yet, and how often it was started again.
 struct Tried {
     trial: Trial,
@@ -202,18 +227,44 @@ fn gave_way(committed: OtherSlot) -> Failure {
             let evidence = format_args!("the other slot was started although this one may boot");
             Failure::new(Cause::Write, evidence)
         }
-        OtherSlot::Tried | OtherSlot::Bad => never_started(committed),
+        OtherSlot::Tried | OtherSlot::Bad => attempts_used(),
+        OtherSlot::Unknown => unreadable(),
     }
 }
 
-/// Why a slot did not start although it was to: its attempts ran out, or it was never tried.
+/// Why a slot did not start although it was to: its attempts ran out, or it was never tried; or it did.
 fn never_started(other: OtherSlot) -> Failure {
     match other {
         OtherSlot::Untried => {
             Failure::new(Cause::Write, format_args!("the slot was activated and never tried"))
         }
-        OtherSlot::Tried | OtherSlot::Bad => {
-            Failure::new(Cause::Attempts, format_args!("the agent never started in the slot"))
+        OtherSlot::Tried => attempts_used(),
+        OtherSlot::Bad => unsaved(),
+        OtherSlot::Unknown => unreadable(),
+    }
+}
+
+/// Why a trial that had begun is over although the ledger knows of no verdict.
+fn came_to_nothing(other: OtherSlot, restarts: u8) -> Failure {
+    match other {
+        OtherSlot::Bad => unsaved(),
+        OtherSlot::Untried | OtherSlot::Tried | OtherSlot::Unknown => {
+            let evidence = format_args!("it started {} times unjudged", restarts + 1);
+            Failure::new(Cause::Power, evidence)
         }
     }
+}
+
+fn attempts_used() -> Failure {
+    Failure::new(Cause::Attempts, format_args!("the agent never started in the slot"))
+}
+
+/// Nobody but an agent that judges a trial, or an operator, takes its slot out of the boot order.
+fn unsaved() -> Failure {
+    let evidence = format_args!("the slot may not boot any more, and the ledger does not say why");
+    Failure::new(Cause::Unsaved, evidence)
+}
+
+fn unreadable() -> Failure {
+    Failure::new(Cause::Write, format_args!("the boot environment could not be read"))
 }

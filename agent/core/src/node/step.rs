@@ -231,7 +231,8 @@ impl Node {
         if self.runs_committed() {
             return self.resumed();
         }
-        if self.committed.is_none() && self.other == OtherSlot::Bad {
+        let alone = matches!(self.other, OtherSlot::Bad | OtherSlot::Unknown);
+        if self.committed.is_none() && alone {
             return self.to(Update::Committing { trial, attempt: 1 });
         }
         self.without_pending(Outcome::Failed, failure)
@@ -262,7 +263,7 @@ impl Node {
     }
 
     /// The boot store keeps the slot.
-    fn kept(mut self, trial: Trial) -> Node {
+    pub(super) fn kept(mut self, trial: Trial) -> Node {
         let Trial { version, digest, slot, why } = trial;
         let now = Committed { slot, version: version.clone(), digest };
         let before = self.committed.replace(now);

@@ -2,7 +2,7 @@
 
 use super::policy;
 use steadfast_core::{
-    Action, Event, Node, OtherSlot, Outcome, Pending, Update, Verdict, Version, Why,
+    Action, Event, Node, OtherSlot, Outcome, Pending, ThisSlot, Update, Verdict, Version, Why,
 };
 
 type Rule = fn(&Node, &Event, &Node) -> bool;
@@ -47,20 +47,18 @@ pub const RULES: [(&str, Rule); 13] = [
         let again = from.update == to.update
             || matches!(&from.update, Update::Committing { trial: before, .. } if before == trial);
         let kept = trial.why == Why::Restart && to.runs_committed();
-        let alone = to.committed.is_none() && to.other == OtherSlot::Bad && to.doubt.is_some();
+        let no_other = matches!(to.other, OtherSlot::Bad | OtherSlot::Unknown);
+        let alone = to.committed.is_none() && no_other && to.doubt.is_some();
         trial.slot == to.booted && (vouched || again || kept || alone)
     }),
     ("committed changes by a commit", |from, event, to| {
         from.committed == to.committed
-            || (matches!(event, Event::Committed(Ok(())))
+            || (commits(event)
                 && to.committed.as_ref().is_some_and(|committed| committed.slot == to.booted))
     }),
     ("floor moves with commits", |from, event, to| {
-        let rollback = matches!(&from.update,
-            Update::Committing { trial, .. } if trial.why == Why::Rollback);
-        from.floor == to.floor
-            || (matches!(event, Event::Committed(Ok(())))
-                && (rises(&from.floor, &to.floor) || rollback))
+        let rollback = rolls_back(&from.update);
+        from.floor == to.floor || (commits(event) && (rises(&from.floor, &to.floor) || rollback))
     }),
     ("every bad ending has a cause", |_, _, to| {
         to.last.as_ref().is_none_or(|it| (it.outcome == Outcome::Committed) == it.failure.is_none())
@@ -78,6 +76,7 @@ pub const RULES: [(&str, Rule); 13] = [
         (Update::Leaving { trial, restarts, shutdowns }, Event::Booted(boot)) => {
             let (trial, restarts, shutdowns) = (trial.clone(), *restarts, *shutdowns);
             let nothing_else = boot.evidence.is_none() && boot.slot == trial.slot;
+            let nothing_else = nothing_else && boot.this != ThisSlot::Kept;
             !nothing_else || to.update == Update::Probation { trial, restarts, shutdowns }
         }
         (Update::Leaving { .. }, _) => from == to,
@@ -89,6 +88,25 @@ pub const RULES: [(&str, Rule); 13] = [
         _ => true,
     }),
 ];
+
+/// The boot store was told to keep the slot, or says by itself that it does.
+fn commits(event: &Event) -> bool {
+    matches!(event, Event::Committed(Ok(()))) || is_kept(event)
+}
+
+fn is_kept(event: &Event) -> bool {
+    matches!(event, Event::Booted(boot) if boot.this == ThisSlot::Kept)
+}
+
+fn rolls_back(update: &Update) -> bool {
+    match update {
+        Update::Rebooting { trial }
+        | Update::Probation { trial, .. }
+        | Update::Leaving { trial, .. }
+        | Update::Committing { trial, .. } => trial.why == Why::Rollback,
+        _ => false,
+    }
+}
 
 fn rises(from: &Option<Version>, to: &Option<Version>) -> bool {
     match (from, to) {

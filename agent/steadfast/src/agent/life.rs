@@ -23,8 +23,8 @@ use steadfast_adapters::watchdog::Watchdog;
 use steadfast_core::ledger::Stamp;
 use steadfast_core::window::{Clock, Window};
 use steadfast_core::{
-    Action, At, Boot, Cause, Digest, Event, Failure, Machine, Offer, OtherSlot, Refusal, Turn,
-    Update, watchdog,
+    Action, At, Boot, Cause, Digest, Event, Failure, Machine, Offer, OtherSlot, Refusal, ThisSlot,
+    Turn, Update, watchdog,
 };
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -269,9 +269,11 @@ impl Life {
         let evidence = self.evidence().collect(start, self.last_reset());
         let trial = self.board.store.attempts().trial;
         let read = self.board.store.read();
-        let standing = read.map(|read| read.current.env.standing(slot.other(), trial));
-        let other = standing.unwrap_or(OtherSlot::Bad);
-        Event::Booted(Boot { slot, version, id, other, evidence })
+        let (this, other) = read.map_or((ThisSlot::Once, OtherSlot::Unknown), |read| {
+            let env = read.current.env;
+            (env.running(slot, trial), env.standing(slot.other(), trial))
+        });
+        Event::Booted(Boot { slot, version, id, this, other, evidence })
     }
 
     /// What a tick means: time, or that the window is open for what is ready.

@@ -308,6 +308,7 @@ fn detail(event: &Event) -> String {
                 OtherSlot::Bad => "may not boot",
                 OtherSlot::Untried => "not tried yet",
                 OtherSlot::Tried => "was tried",
+                OtherSlot::Unknown => "cannot be told",
             };
             let found = boot.evidence.as_ref().map(|found| format!("; {found}"));
             let (slot, version) = (boot.slot, &boot.version);

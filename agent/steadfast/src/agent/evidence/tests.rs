@@ -1,6 +1,6 @@
 use super::*;
 use steadfast_adapters::evidence::journal::{Heading, JournalFile, Tail};
-use steadfast_core::{Cause, Committed, Ending, Failure, OtherSlot, Trial, Why, text};
+use steadfast_core::{Cause, Committed, Ending, Failure, OtherSlot, ThisSlot, Trial, Why, text};
 use tempfile::TempDir;
 
 fn version(text: &str) -> Version {
@@ -23,7 +23,7 @@ fn failure() -> Failure {
 
 fn boot(slot: Slot, evidence: Option<Failure>) -> Boot {
     let other = OtherSlot::Tried;
-    Boot { slot, version: version("1.0"), id: [2; 16], other, evidence }
+    Boot { slot, version: version("1.0"), id: [2; 16], this: ThisSlot::Once, other, evidence }
 }
 
 /// Which system a start says has failed, and which ending it is on the way to.

@@ -240,8 +240,14 @@ fn the_history_says_what_failed_and_what_a_boot_found() {
     assert!(unhealthy.contains("sick") && unhealthy.contains("exit 1"), "{unhealthy}");
     let evidence = Some(Failure::new(Cause::Panic, format_args!("Kernel panic")));
     let (slot, id, other) = (Slot::B, [1; 16], OtherSlot::Tried);
-    let booted =
-        detail(&Event::Booted(Boot { slot, version: version("2.0"), id, other, evidence }));
+    let booted = detail(&Event::Booted(Boot {
+        slot,
+        version: version("2.0"),
+        id,
+        this: ThisSlot::Once,
+        other,
+        evidence,
+    }));
     assert!(booted.starts_with("2.0 in slot B, A was tried; "), "{booted}");
     assert!(booted.contains("Kernel panic"), "{booted}");
 }

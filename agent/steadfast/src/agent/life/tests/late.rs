@@ -37,7 +37,14 @@ fn data_comes(folder: &TempDir) {
 /// 2.0 came up in slot B; the other slot may boot.
 fn tries() -> Event {
     let (version, other) = (trial().version, OtherSlot::Tried);
-    Event::Booted(Boot { slot: Slot::B, version, id: [2; 16], other, evidence: None })
+    Event::Booted(Boot {
+        slot: Slot::B,
+        version,
+        id: [2; 16],
+        this: ThisSlot::Once,
+        other,
+        evidence: None,
+    })
 }
 
 fn sick() -> Event {
