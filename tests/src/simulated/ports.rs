@@ -3,9 +3,7 @@
 use super::disk::{COMMITTED, Content, TRIAL};
 use super::plug::{Leaves, Plug, PowerCut};
 use super::world::{Answer, Power, Running, World, bundle, failed, policy};
-use steadfast_core::{
-    Action, Bundle, Cause, Event, Inspected, Node, Sizes, Slot, Update, Verdict, Why,
-};
+use steadfast_core::{Action, Bundle, Cause, Event, Inspected, Node, Sizes, Slot, Update, Verdict};
 
 impl World {
     /// The port that the node waits on does its work, and the node hears of it.
