@@ -8,7 +8,7 @@ use crate::watchdog::LastReset;
 use std::os::unix::fs::MetadataExt;
 use std::process::Command;
 use steadfast_core::{
-    Boot, Cause, Failure, Machine, OtherSlot, Outcome, Policy, Sizes, Slot, Trial, Update, Verdict,
+    Boot, Cause, Failure, Machine, OtherSlot, Outcome, Policy, Sizes, Slot, ThisSlot, Trial, Update, Verdict,
     Version, Why,
 };
 
@@ -123,7 +123,8 @@ fn its_ending() -> [Event; 3] {
     let evidence = "x".repeat(160);
     let failure = Failure::new(Cause::Deadline, format_args!("{evidence}"));
     let (version, other) = (version("1.0"), OtherSlot::Bad);
-    let boot = Boot { slot: Slot::A, version, id: [2; 16], other, evidence: Some(failure.clone()) };
+    let (this, evidence) = (ThisSlot::Once, Some(failure.clone()));
+    let boot = Boot { slot: Slot::A, version, id: [2; 16], this, other, evidence };
     [Event::Judged(Verdict::Unhealthy(failure)), Event::Condemned(Ok(())), Event::Booted(boot)]
 }
 
