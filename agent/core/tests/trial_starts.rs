@@ -85,6 +85,34 @@ fn start(node: Node, id: u8, evidence: Option<Cause>) -> Update {
     node.next(Event::Booted(boot), &policy()).update
 }
 
+/// The first start that the agent tells of, after what became of an earlier one or of the old system's end.
+fn first_heard(this: ThisSlot, cause: Cause) -> Update {
+    let (version, other) = (Version::new("2").expect("a version"), OtherSlot::Untried);
+    let evidence = Some(Failure::new(cause, format_args!("seen")));
+    let boot = Boot { slot: Slot::B, version, id: [9; 16], this, other, evidence };
+    let node = Node { booted: Slot::A, ..on_trial(|trial| Update::Rebooting { trial }) };
+    node.next(Event::Booted(boot), &policy()).update
+}
+
+#[test]
+fn a_panic_or_a_reset_before_the_agent_first_came_up_is_a_verdict() {
+    for cause in [Cause::Panic, Cause::Watchdog] {
+        let ended = first_heard(ThisSlot::Again, cause.clone());
+        let Update::Condemning { failure, .. } = ended else { panic!("{ended:?}") };
+        assert_eq!(failure.cause, cause);
+    }
+}
+
+#[test]
+fn how_the_old_system_ended_is_not_blamed_on_the_new_one() {
+    for cause in [Cause::Panic, Cause::Watchdog] {
+        let begun = first_heard(ThisSlot::Once, cause);
+        assert!(matches!(begun, Update::Probation { restarts: 0, .. }), "{begun:?}");
+    }
+    let ended = first_heard(ThisSlot::Again, Cause::AgentCrashed);
+    assert!(matches!(ended, Update::Probation { .. }), "{ended:?}");
+}
+
 /// Somebody switches the node off in the middle of a trial that was started again as often as it may be.
 fn left() -> Node {
     let node = on_trial(|trial| Update::Probation { trial, restarts: 2, shutdowns: 0 });

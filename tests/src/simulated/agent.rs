@@ -41,11 +41,11 @@ impl World {
         self.disk.evidence.panic = true;
         let update = self.disk.ledger().map(|saved| &saved.node.update);
         self.seen.panic = match update {
-            Some(Update::Probation { trial, .. } | Update::Leaving { trial, .. })
-                if trial.slot == slot =>
-            {
-                Panicked::OnTrial(slot)
-            }
+            Some(
+                Update::Rebooting { trial }
+                | Update::Probation { trial, .. }
+                | Update::Leaving { trial, .. },
+            ) if trial.slot == slot => Panicked::OnTrial(slot),
             _ if self.seen.panic == Panicked::No => Panicked::Yes,
             _ => self.seen.panic,
         };

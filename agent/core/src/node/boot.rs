@@ -90,10 +90,11 @@ impl Node {
                 self.pending = Pending::Offer(offer, Some(bundle.0));
                 self.settling(boot.evidence)
             }
-            U::Ready { trial } | U::Activating { trial, .. } | U::Rebooting { trial }
-                if trial.slot == boot.slot =>
-            {
+            U::Ready { trial } | U::Activating { trial, .. } if trial.slot == boot.slot => {
                 self.on_trial(trial)
+            }
+            U::Rebooting { trial } if trial.slot == boot.slot => {
+                self.first_heard(trial, boot.this, boot.evidence)
             }
             U::Ready { trial } => {
                 self.pending = Pending::Ready(trial, At::Window);
@@ -159,6 +160,19 @@ impl Node {
         let evidence = format_args!("slot {} holds {runs}, not {}", trial.slot, trial.version);
         let failure = Failure::new(Cause::Damaged, evidence);
         self.to(Update::Condemning { trial, failure })
+    }
+
+    /// The agent is heard in the new slot for the first time. A panic or a reset may have been the old system's, which
+    /// was to restart the node, unless the new slot was started before: then that start died.
+    fn first_heard(self, trial: Trial, this: ThisSlot, evidence: Option<Failure>) -> Node {
+        let died = evidence.filter(|it| matches!(it.cause, Cause::Panic | Cause::Watchdog));
+        let node = self.on_trial(trial.clone());
+        match (died, this, &node.update) {
+            (Some(failure), ThisSlot::Again, Update::Probation { .. }) => {
+                node.to(Update::Condemning { trial, failure })
+            }
+            _ => node,
+        }
     }
 
     /// The new slot started once more before it was judged.
