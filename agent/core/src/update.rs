@@ -38,8 +38,8 @@ pub enum Update {
     Probation { trial: Trial, restarts: u8, shutdowns: u8 },
     /// An ordinary boot; its health is undecided.
     Settling { trial: Trial },
-    /// Healthy; telling the boot store to keep the slot.
-    Committing { trial: Trial, attempt: u8 },
+    /// Healthy; telling the boot store to keep the slot. A cut goes back to the trial, with what it bore so far.
+    Committing { trial: Trial, attempt: u8, restarts: u8, shutdowns: u8 },
     /// Unhealthy; telling the boot store never to try the slot again.
     Condemning { trial: Trial, failure: Failure },
     /// Restarting out of the condemned slot.
@@ -50,6 +50,11 @@ pub enum Update {
 }
 
 impl Update {
+    /// The first attempt to keep the slot of an ordinary boot, which is no trial.
+    pub(crate) fn keeping(trial: Trial) -> Update {
+        Update::Committing { trial, attempt: 1, restarts: 0, shutdowns: 0 }
+    }
+
     /// The one order that this state waits on.
     pub fn action(&self) -> Option<Action> {
         use {Action as A, Update as U};

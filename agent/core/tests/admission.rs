@@ -112,7 +112,7 @@ fn the_names_that_machines_read_stay() {
         Update::Rebooting { trial: trial.clone() },
         probation(),
         settling(),
-        Update::Committing { trial: trial.clone(), attempt: 1 },
+        Update::Committing { trial: trial.clone(), attempt: 1, restarts: 0, shutdowns: 0 },
         Update::Condemning { trial: trial.clone(), failure: failure.clone() },
         Update::Returning { trial: trial.clone(), failure },
         Update::Leaving { trial, restarts: 0, shutdowns: 1 },

@@ -2,7 +2,7 @@
 
 use steadfast_core::{
     Action, At, Boot, Cause, Committed, Digest, Event, Failure, Node, OtherSlot, Policy, Sizes,
-    Slot, ThisSlot, Trial, Update, Version, Why,
+    Slot, ThisSlot, Trial, Update, Verdict, Version, Why,
 };
 
 fn policy() -> Policy {
@@ -65,9 +65,45 @@ fn an_agent_that_ended_once_before_a_power_cut_is_a_restart_and_a_panic_is_not()
 
 #[test]
 fn a_commit_that_lost_its_power_is_judged_again() {
-    let node = on_trial(|trial| Update::Committing { trial, attempt: 1 });
+    let node =
+        on_trial(|trial| Update::Committing { trial, attempt: 1, restarts: 0, shutdowns: 0 });
     let node = power_on(node, 1);
     assert!(matches!(node.update, Update::Probation { restarts: 1, .. }), "{:?}", node.update);
+}
+
+#[test]
+fn a_cut_in_the_commit_counts_on_and_forgets_no_restart_and_no_shutdown() {
+    let after = |restarts: u8| {
+        let node = on_trial(|trial| Update::Probation { trial, restarts: 0, shutdowns: 3 });
+        (1..=restarts).fold(node, power_on)
+    };
+    let committing = |restarts| after(restarts).next(Event::Judged(Verdict::Healthy), &policy());
+    let again = start(committing(1), 9, None);
+    assert!(matches!(again, Update::Probation { restarts: 2, shutdowns: 3, .. }), "{again:?}");
+    let Update::Condemning { failure, .. } = start(committing(2), 9, None) else {
+        panic!("too often")
+    };
+    assert_eq!(failure.cause, Cause::Power);
+    let Update::Condemning { failure, .. } = start(committing(0), 9, Some(Cause::Panic)) else {
+        panic!("a verdict")
+    };
+    assert_eq!(failure.cause, Cause::Panic);
+}
+
+#[test]
+fn an_attempt_to_commit_that_failed_forgets_no_restart() {
+    let policy = Policy { commit_attempts: 2, ..policy() };
+    let node =
+        on_trial(|trial| Update::Committing { trial, attempt: 1, restarts: 2, shutdowns: 3 });
+    let failure = || Failure::new(Cause::Write, format_args!("seen"));
+    let again = node.clone().next(Event::Committed(Err(failure())), &policy).update;
+    let expected = |update: &Update| {
+        matches!(update, Update::Committing { attempt: 2, restarts: 2, shutdowns: 3, .. })
+    };
+    assert!(expected(&again), "{again:?}");
+    let here = node.boot[0];
+    let again = start(node, here, None);
+    assert!(expected(&again), "an agent that ended: {again:?}");
 }
 
 /// Starts in the slot on trial, with this boot id and what the last end left behind.
@@ -205,7 +241,7 @@ fn an_agent_that_ends_in_a_trial_is_a_restart() {
 #[test]
 fn a_trial_whose_old_slot_runs_is_over() {
     let probation = |trial| Update::Probation { trial, restarts: 1, shutdowns: 0 };
-    let committing = |trial| Update::Committing { trial, attempt: 1 };
+    let committing = |trial| Update::Committing { trial, attempt: 1, restarts: 1, shutdowns: 0 };
     for update in [probation, committing] {
         let ended = at_home(update, OtherSlot::Tried);
         let Update::Condemning { failure, .. } = ended else { panic!("{ended:?}") };
@@ -239,6 +275,8 @@ fn an_ordinary_boot_whose_commit_was_cut_off_is_no_trial() {
     let rearming = |trial: Trial| Update::Committing {
         trial: Trial { slot: Slot::A, why: Why::Restart, ..trial },
         attempt: 1,
+        restarts: 0,
+        shutdowns: 0,
     };
     let again = at_home(rearming, OtherSlot::Bad);
     assert!(matches!(again, Update::Committing { attempt: 1, .. }), "{again:?}");

@@ -33,7 +33,7 @@ fn undecided() -> [Update; 4] {
         Update::Rebooting { trial: trial() },
         Update::Probation { trial: trial(), restarts, shutdowns },
         Update::Leaving { trial: trial(), restarts, shutdowns },
-        Update::Committing { trial: trial(), attempt: 1 },
+        Update::Committing { trial: trial(), attempt: 1, restarts: 0, shutdowns: 0 },
     ]
 }
 

@@ -106,7 +106,8 @@ fn a_full_list_of_refused_digests_forgets_the_oldest() {
 
 #[test]
 fn a_commit_raises_the_floor_and_keeps_the_way_back() {
-    let commit = |why| Update::Committing { trial: trial(why), attempt: 1 };
+    let commit =
+        |why| Update::Committing { trial: trial(why), attempt: 1, restarts: 0, shutdowns: 0 };
     let node = after(away(commit(Why::Update)), [Event::Committed(Ok(()))]);
     assert_eq!((node.floor, node.endings), (Some(version("2")), 1));
     let previous = node.previous.map(|it| (it.slot, it.version, it.digest));
@@ -120,7 +121,8 @@ fn a_commit_raises_the_floor_and_keeps_the_way_back() {
 
 #[test]
 fn a_commit_is_tried_again_and_then_given_up() {
-    let commit = Update::Committing { trial: trial(Why::Update), attempt: 1 };
+    let commit =
+        Update::Committing { trial: trial(Why::Update), attempt: 1, restarts: 0, shutdowns: 0 };
     let not = || Event::Committed(Err(failure(Cause::Write)));
     let node = after(away(commit), [not()]);
     assert!(matches!(node.update, Update::Committing { attempt: 2, .. }), "{:?}", node.update);
@@ -206,7 +208,9 @@ fn an_agent_that_dies_in_a_trial_is_the_cause_that_it_left_behind() {
     let node = after(probation.clone(), [again(Some(Cause::Watchdog))]);
     assert_eq!(condemned(&node), Some(Cause::Watchdog));
     assert_eq!(condemned(&after(probation, [again(None)])), Some(Cause::AgentCrashed));
-    let commit = |attempt| away(Update::Committing { trial: trial(Why::Update), attempt });
+    let commit = |attempt| {
+        away(Update::Committing { trial: trial(Why::Update), attempt, restarts: 0, shutdowns: 0 })
+    };
     let node = after(commit(2), [again(None)]);
     assert!(matches!(node.update, Update::Committing { attempt: 3, .. }), "{:?}", node.update);
     assert_eq!(condemned(&after(node, [again(None)])), Some(Cause::AgentCrashed));

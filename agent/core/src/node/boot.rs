@@ -57,10 +57,13 @@ impl Node {
                 self.to(Update::Probation { trial, restarts, shutdowns })
             }
             // An agent that dies while it commits must not do so for ever.
-            Update::Committing { trial, attempt } if trial.why != Why::Restart => {
+            Update::Committing { trial, attempt, restarts, shutdowns }
+                if trial.why != Why::Restart =>
+            {
                 let most = policy.commit_attempts.saturating_add(policy.restarts);
                 if attempt < most {
-                    return self.to(Update::Committing { trial, attempt: attempt + 1 });
+                    let attempt = attempt + 1;
+                    return self.to(Update::Committing { trial, attempt, restarts, shutdowns });
                 }
                 let crashed = format_args!("while committing, {attempt} times");
                 let failure = Failure::new(Cause::AgentCrashed, crashed);
@@ -104,14 +107,14 @@ impl Node {
                 self.pending = Pending::Ready(trial, at);
                 self.settling(boot.evidence)
             }
-            U::Probation { trial, restarts, shutdowns } if trial.slot == boot.slot => {
+            U::Probation { trial, restarts, shutdowns }
+            | U::Committing { trial, restarts, shutdowns, .. }
+                if trial.slot == boot.slot =>
+            {
                 self.tried_again(Tried { trial, restarts, shutdowns }, boot.evidence, policy)
             }
             U::Leaving { trial, restarts, shutdowns } if trial.slot == boot.slot => {
                 self.came_back(Tried { trial, restarts, shutdowns }, boot.evidence, policy)
-            }
-            U::Committing { trial, attempt } if trial.slot == boot.slot => {
-                self.to(U::Probation { trial, restarts: attempt, shutdowns: 0 })
             }
             U::Activating { trial, .. } | U::Rebooting { trial } => {
                 let failure = boot.evidence.unwrap_or_else(|| never_started(boot.other));
@@ -119,7 +122,7 @@ impl Node {
             }
             U::Probation { trial, restarts: starts, .. }
             | U::Leaving { trial, restarts: starts, .. }
-            | U::Committing { trial, attempt: starts } => {
+            | U::Committing { trial, restarts: starts, .. } => {
                 let failure = boot.evidence.unwrap_or_else(|| came_to_nothing(boot.other, starts));
                 self.to(U::Condemning { trial, failure })
             }

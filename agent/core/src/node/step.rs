@@ -63,8 +63,8 @@ impl Node {
             (U::Activating { trial, .. }, E::Activated(Err(failure))) => {
                 self.to(U::Condemning { trial, failure })
             }
-            (U::Probation { trial, .. }, E::Judged(Healthy) | E::Confirmed) => {
-                self.to(U::Committing { trial, attempt: 1 })
+            (U::Probation { trial, restarts, shutdowns }, E::Judged(Healthy) | E::Confirmed) => {
+                self.to(U::Committing { trial, attempt: 1, restarts, shutdowns })
             }
             (U::Probation { trial, .. }, E::Judged(Unhealthy(failure))) => {
                 self.to(U::Condemning { trial, failure })
@@ -81,12 +81,17 @@ impl Node {
             // Also when it is the committed one: a doubt may be a boot store that was not written.
             (U::Idle, E::Confirmed) => {
                 let trial = self.as_it_runs();
-                self.to(U::Committing { trial, attempt: 1 })
+                self.to(U::keeping(trial))
             }
             (U::Idle, E::RollbackAsked) => self.rolled_back(),
             (U::Committing { trial, .. }, E::Committed(Ok(()))) => self.kept(trial),
-            (U::Committing { trial, attempt }, E::Committed(Err(failure))) => {
-                self.not_kept(trial, attempt, failure, policy)
+            (U::Committing { trial, attempt, restarts, shutdowns }, E::Committed(Err(_)))
+                if attempt < policy.commit_attempts =>
+            {
+                self.to(U::Committing { trial, attempt: attempt + 1, restarts, shutdowns })
+            }
+            (U::Committing { trial, .. }, E::Committed(Err(failure))) => {
+                self.not_kept(trial, failure)
             }
             (U::Condemning { trial, failure }, E::Condemned(_)) => self.condemned(trial, failure),
             // `waits_for` lets nothing else through.
@@ -220,7 +225,7 @@ impl Node {
         self.doubt = None;
         match self.runs_committed() {
             true => self.resumed(),
-            false => self.to(Update::Committing { trial, attempt: 1 }),
+            false => self.to(Update::keeping(trial)),
         }
     }
 
@@ -233,7 +238,7 @@ impl Node {
         }
         let alone = matches!(self.other, OtherSlot::Bad | OtherSlot::Unknown);
         if self.committed.is_none() && alone {
-            return self.to(Update::Committing { trial, attempt: 1 });
+            return self.to(Update::keeping(trial));
         }
         self.without_pending(Outcome::Failed, failure)
     }
@@ -284,10 +289,7 @@ impl Node {
     }
 
     /// The boot store could not be written. A new system is given up; an old one goes on, in doubt.
-    fn not_kept(mut self, trial: Trial, attempt: u8, failure: Failure, policy: &Policy) -> Node {
-        if attempt < policy.commit_attempts {
-            return self.to(Update::Committing { trial, attempt: attempt + 1 });
-        }
+    fn not_kept(mut self, trial: Trial, failure: Failure) -> Node {
         if trial.why != Why::Restart {
             return self.to(Update::Condemning { trial, failure });
         }
@@ -325,7 +327,7 @@ impl Node {
     pub(super) fn arrived(self) -> Node {
         let trial = self.as_it_runs();
         match self.runs_committed() {
-            true => self.to(Update::Committing { trial, attempt: 1 }),
+            true => self.to(Update::keeping(trial)),
             false => self.to(Update::Settling { trial }),
         }
     }

@@ -70,7 +70,8 @@ fn only_what_was_committed_is_called_so() {
         update(Update::Probation { trial: trial(Why::Update), restarts: 0, shutdowns: 0 }),
         "probation"
     );
-    let commit = |why| Update::Committing { trial: trial(why), attempt: 1 };
+    let commit =
+        |why| Update::Committing { trial: trial(why), attempt: 1, restarts: 0, shutdowns: 0 };
     assert_eq!(update(commit(Why::Update)), "probation");
     assert_eq!(update(commit(Why::Rollback)), "probation");
     assert_eq!(update(commit(Why::Restart)), "settling");
@@ -149,7 +150,8 @@ fn progress_is_told_only_where_there_is_some_and_a_release_only_when_one_is_unde
     let ready = update(Update::Ready { trial: trial(Why::Update) });
     assert_eq!((ready.release.as_deref(), ready.progress), (Some("2.0"), None));
     assert_eq!(update(Update::Settling { trial: trial(Why::Restart) }).release, None);
-    let commit = |why| Update::Committing { trial: trial(why), attempt: 1 };
+    let commit =
+        |why| Update::Committing { trial: trial(why), attempt: 1, restarts: 0, shutdowns: 0 };
     assert_eq!(update(commit(Why::Restart)).release, None);
     assert_eq!(update(commit(Why::Update)).release.as_deref(), Some("2.0"));
 }
