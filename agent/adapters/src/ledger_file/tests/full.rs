@@ -8,8 +8,8 @@ use crate::watchdog::LastReset;
 use std::os::unix::fs::MetadataExt;
 use std::process::Command;
 use steadfast_core::{
-    Boot, Cause, Failure, Machine, OtherSlot, Outcome, Policy, Sizes, Slot, ThisSlot, Trial, Update, Verdict,
-    Version, Why,
+    Boot, Cause, Failure, Machine, OtherSlot, Outcome, Policy, Sizes, Slot, ThisSlot, Trial,
+    Update, Verdict, Version, Why,
 };
 
 /// A disk of 16 MiB with ext4 in it, as a node's `/data` has; gone with its owner.

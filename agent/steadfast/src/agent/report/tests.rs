@@ -3,7 +3,7 @@ use std::path::Path;
 use steadfast_adapters::boot_store::{Attempts, BootStore, Place};
 use steadfast_core::gate::Weight;
 use steadfast_core::ledger::{self, MAX_FRAME, Stamp};
-use steadfast_core::{Boot, Cause, Digest, Outcome, Trial, Version, text};
+use steadfast_core::{Boot, Cause, Digest, Outcome, ThisSlot, Trial, Version, text};
 
 pub(super) fn version(text: &str) -> Version {
     Version::new(text).expect("a version")

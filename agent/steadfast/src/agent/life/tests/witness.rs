@@ -31,7 +31,8 @@ fn starts(node: &mut Node, boot: u8) -> Option<Cause> {
     let evidence = node.life.evidence().collect(start, node.life.last_reset());
     let cause = evidence.as_ref().map(|it| it.cause.clone());
     let (version, other) = (Version::new("1.0").expect("a version"), OtherSlot::Tried);
-    let booted = Event::Booted(Boot { slot: Slot::A, version, id: [boot; 16], other, evidence });
+    let (slot, id, this) = (Slot::A, [boot; 16], ThisSlot::Once);
+    let booted = Event::Booted(Boot { slot, version, id, this, other, evidence });
     node.life.witness(&booted);
     node.life.turn(booted).expect("it is saved");
     node.life.clear_evidence();
