@@ -32,7 +32,7 @@ const TARGETS: [(&str, Option<u64>); 2] =
 const FUZZING: &str = "fuzzing";
 
 /// Scenarios that are tried, most telling first, as far as [`RUN_LIMIT`] allows.
-const SCENARIOS: [&str; 15] = [
+const SCENARIOS: [&str; 16] = [
     "good-update",
     "unhealthy",
     "no-boot",
@@ -48,6 +48,7 @@ const SCENARIOS: [&str; 15] = [
     "older",
     "usb",
     "asked-restarts",
+    "clock-faults",
 ];
 
 /// The power cut after every write of an update, with the seconds that recording and judging take on a quiet machine.
