@@ -5,13 +5,14 @@
 //! ```
 //!
 //! Always true: a record is there whole or not at all; the newest [`MOST`] are kept, each at most 64 KiB;
-//! a full disk loses records, the oldest first, and nothing else; only root reads them.
+//! a full disk loses records, the oldest first, and nothing else, and none that would go
+//! for nothing; only root reads them.
 
 use super::journal::{Kept, ROOM};
 use crate::watchdog::LastReset;
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use steadfast_core::Slot;
 
@@ -103,9 +104,10 @@ impl Records {
                 return Ok(());
             }
         }
+        let worth_it = self.outweigh(record);
         while let Err(error) = write(record) {
             let left = self.list().len();
-            if left == 0 || error.kind() != io::ErrorKind::StorageFull {
+            if left == 0 || !worth_it || error.kind() != io::ErrorKind::StorageFull {
                 return Err(error);
             }
             self.drop_oldest(left - 1)?;
@@ -114,6 +116,21 @@ impl Records {
         told.retain(|other| other.failed.sequence != record.failed.sequence);
         told.iter().try_for_each(|other| gone(fs::remove_dir_all(self.place(&other.failed))))?;
         self.drop_oldest(MOST)
+    }
+
+    /// Whether what is kept takes as much of the disk as a record. If not, it could go for nothing.
+    fn outweigh(&self, record: &Record) -> bool {
+        let journal = record.journal.as_ref().map(|kept| kept.text().len());
+        let kernel = record.kernel.as_ref().map(|lines| end_of(lines, KERNEL).len());
+        // The folder, and what says whose it is.
+        let files = [Some(0), Some(0), journal, kernel].into_iter().flatten();
+        let wanted: u64 = files.map(|bytes| (bytes as u64).next_multiple_of(4096).max(4096)).sum();
+        let kept = self.list().into_iter().flat_map(|(_, path)| {
+            let file = |name| path.join(name);
+            [file("about"), file("kernel"), file("journal"), path.clone()]
+        });
+        let blocks = kept.filter_map(|path| fs::metadata(path).ok()).map(|it| it.blocks());
+        blocks.sum::<u64>() * 512 >= wanted
     }
 
     /// The records, the oldest first. What cannot be read is not there.

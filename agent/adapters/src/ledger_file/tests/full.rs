@@ -160,18 +160,36 @@ fn sixteen_of_the_longest_entries_fit_on_a_full_disk_and_then_the_ledger_goes_on
     assert_eq!(ledger.kept(), Kept::Memory);
 }
 
+/// What is left of a boot whose kernel said so much.
+fn said(sequence: u64, lines: usize) -> Record {
+    let (version, slot, reset) = ("2.0".to_owned(), Slot::B, LastReset::ByWatchdog);
+    let kernel = Some((0..lines).map(|line| format!("line {line}")).collect());
+    let failed = Failed { version, slot, sequence, ending: None, reset };
+    Record { failed, kernel, journal: None }
+}
+
+fn failed(sequence: u64) -> Record {
+    said(sequence, 1000)
+}
+
+#[test]
+fn no_record_goes_for_one_that_does_not_fit_all_the_same() {
+    let disk = Disk::new();
+    let records = Records::new(&disk.data().join("evidence"));
+    let sequences = || records.all().iter().map(|it| it.failed.sequence).collect::<Vec<_>>();
+    // A folder and two short files: 12 KiB.
+    records.save(&said(1, 1)).expect("there is room");
+    disk.fill();
+    records.save(&said(2, 9000)).expect_err("24 KiB have no room");
+    assert_eq!(sequences(), [1]);
+}
+
 #[test]
 fn what_is_kept_as_evidence_takes_nothing_of_the_ledgers_reserve() {
     let disk = Disk::new();
     let (mut machine, (mut ledger, _)) = (on_trial(), disk.open());
     disk.fill();
     let records = Records::new(&disk.data().join("evidence"));
-    let failed = |sequence| {
-        let (version, slot, reset) = ("2.0".to_owned(), Slot::B, LastReset::ByWatchdog);
-        let kernel = Some((0..1000).map(|line| format!("line {line}")).collect());
-        let failed = Failed { version, slot, sequence, ending: None, reset };
-        Record { failed, kernel, journal: None }
-    };
     records.save(&failed(1)).expect_err("there is no room");
     // What is not kept is at least noted, for which a full disk has room.
     let (pstore, agent_exit) = (disk.memory.path().join("pstore"), disk.data().join("agent"));
