@@ -239,14 +239,15 @@ fn an_agent_that_ends_in_a_trial_is_a_restart() {
 }
 
 #[test]
-fn a_trial_whose_old_slot_runs_is_over() {
+fn a_trial_whose_old_slot_runs_is_over_and_tells_how_often_its_agent_came_up() {
     let probation = |trial| Update::Probation { trial, restarts: 1, shutdowns: 0 };
+    let leaving = |trial| Update::Leaving { trial, restarts: 1, shutdowns: 1 };
     let committing = |trial| Update::Committing { trial, attempt: 1, restarts: 1, shutdowns: 0 };
-    for update in [probation, committing] {
+    for update in [probation, leaving, committing] {
         let ended = at_home(update, OtherSlot::Tried);
         let Update::Condemning { failure, .. } = ended else { panic!("{ended:?}") };
         assert_eq!(failure.cause, Cause::Power);
-        assert_eq!(failure.evidence, "it started 2 times unjudged");
+        assert_eq!(failure.evidence, "the agent came up 2 times in the slot, then no more");
     }
 }
 

@@ -120,9 +120,15 @@ impl Node {
                 let failure = boot.evidence.unwrap_or_else(|| never_started(boot.other));
                 self.to(U::Condemning { trial, failure })
             }
-            U::Probation { trial, restarts: starts, .. }
-            | U::Leaving { trial, restarts: starts, .. }
-            | U::Committing { trial, restarts: starts, .. } => {
+            U::Probation { trial, restarts, shutdowns }
+            | U::Committing { trial, restarts, shutdowns, .. } => {
+                let starts = restarts.saturating_add(shutdowns).saturating_add(1);
+                let failure = boot.evidence.unwrap_or_else(|| came_to_nothing(boot.other, starts));
+                self.to(U::Condemning { trial, failure })
+            }
+            // After its last shutdown the agent was not heard.
+            U::Leaving { trial, restarts, shutdowns } => {
+                let starts = restarts.saturating_add(shutdowns);
                 let failure = boot.evidence.unwrap_or_else(|| came_to_nothing(boot.other, starts));
                 self.to(U::Condemning { trial, failure })
             }
@@ -261,12 +267,14 @@ fn never_started(other: OtherSlot) -> Failure {
     }
 }
 
-/// Why a trial that had begun is over although the ledger knows of no verdict.
-fn came_to_nothing(other: OtherSlot, restarts: u8) -> Failure {
+/// Why a trial that had begun is over although the ledger knows of no verdict. A start in which the agent was not heard
+/// may have died or lost its power; that nobody can tell blames no release.
+fn came_to_nothing(other: OtherSlot, starts: u8) -> Failure {
     match other {
         OtherSlot::Bad => unsaved(),
         OtherSlot::Untried | OtherSlot::Tried | OtherSlot::Unknown => {
-            let evidence = format_args!("it started {} times unjudged", restarts + 1);
+            let evidence =
+                format_args!("the agent came up {starts} times in the slot, then no more");
             Failure::new(Cause::Power, evidence)
         }
     }
