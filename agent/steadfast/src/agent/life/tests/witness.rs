@@ -1,9 +1,82 @@
-//! The kernel's last words, which are removed only once they are kept.
+//! What a failed boot left is kept, and the kernel's last words are removed only then.
 
 use super::*;
 use std::fs;
 use std::path::PathBuf;
 use steadfast_adapters::evidence::record::Record;
+
+/// The first start after 2.0 was tried in slot B and the other slot came up.
+fn fell_back(node: &mut Node) -> Event {
+    let version = Version::new("2.0").expect("a version");
+    let why = steadfast_core::Why::Update;
+    let trial = steadfast_core::Trial { version, digest: None, slot: Slot::B, why };
+    let next = steadfast_core::Node { update: Update::Rebooting { trial }, ..Default::default() };
+    let (previous, at) = (steadfast_core::Digest::ZERO, stamp());
+    let entry =
+        steadfast_core::ledger::Entry { sequence: 40, previous, at, event: Event::Ticked, next };
+    let last = steadfast_core::ledger::Last { entry, head: previous };
+    let policy = policy(&Config::default(), &node.life.board);
+    node.life.machine = Machine::new(Some(last), policy, sha256);
+    started()
+}
+
+/// What slot B's boot said, as its keeper left it.
+fn keep_journal(data: &Path) {
+    use steadfast_adapters::evidence::journal::{Heading, JournalFile, Tail};
+    let heading = Heading { boot: [9; 16], slot: Slot::B, version: "2.0".to_owned() };
+    let mut tail = Tail::default();
+    tail.feed(b"the last line\n");
+    JournalFile::new(&data.join("evidence"), heading).write(&tail).expect("writable");
+}
+
+fn records(data: &Path) -> Vec<steadfast_adapters::evidence::record::Record> {
+    steadfast_adapters::evidence::record::Records::new(&data.join("evidence")).all()
+}
+
+#[tokio::test]
+async fn what_a_failed_boot_left_is_kept_under_the_entry_that_will_tell_of_it() {
+    within(async {
+        let folder = tempfile::tempdir().expect("a folder");
+        let config = config(&folder);
+        let mut node = node(&folder, &config);
+        let start = fell_back(&mut node);
+        keep_journal(&config.paths.data);
+        node.life.witness(&start);
+        assert_eq!(node.life.ledger.entries(), 0, "it is kept before the entry");
+        node.life.turn(start).expect("it is saved");
+        let kept = records(&config.paths.data);
+        let [record] = kept.as_slice() else { panic!("one: {kept:?}") };
+        assert_eq!((record.failed.sequence, node.life.machine.head().0), (41, 41));
+        assert_eq!(
+            record.journal.as_ref().map(|kept| kept.lines.join("/")),
+            Some("the last line".into())
+        );
+        let asked = Request::HistoryOf { version: "2.0".to_owned() };
+        let Response::HistoryOf(history) = answer(&mut node.life, asked) else { panic!("known") };
+        assert_eq!((history.failed.len(), history.entries[0].seq), (1, 41));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_a_failed_boot_left_waits_for_the_disk_as_the_ledger_does() {
+    within(async {
+        let folder = tempfile::tempdir().expect("a folder");
+        let config = config(&folder);
+        let holder = LedgerFile::open(&config.paths.data, &config.paths.run).expect("a ledger");
+        let mut node = node(&folder, &config);
+        let start = fell_back(&mut node);
+        keep_journal(&config.paths.data);
+        node.life.witness(&start);
+        node.life.turn(start).expect("it is saved in memory");
+        assert_eq!(records(&config.paths.data), []);
+        drop(holder);
+        assert_eq!(node.life.ledger.recover(), Recovered::OnDisk);
+        node.life.recover_evidence();
+        assert_eq!(records(&config.paths.data).len(), 1);
+    })
+    .await;
+}
 
 /// The node tried 2.0 in slot B, whose kernel panicked.
 fn panicked(folder: &TempDir) {
