@@ -132,7 +132,7 @@ pub(crate) const ALL: &[Scenario] = &[
     Scenario {
         group: Group::Faults,
         releases: &[variant::GOOD],
-        budget_s: 110,
+        budget_s: 150,
         ..scenario(
             "installer-faults",
             "An install outlives RAUC and its bus, and a slot that cannot be written is told with its cause.",

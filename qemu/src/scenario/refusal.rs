@@ -101,7 +101,8 @@ fn ended(stage: &mut Stage, standing: &mut Standing, source: &str, ending: &str)
 pub(super) fn begin(stage: &mut Stage, source: &str) -> Result<()> {
     stage.say(format!("orders {source}"));
     let update = format!("steadfast update {source} --at now --watch >/run/tool.out 2>&1");
-    let command = format!("rm -f /run/tool.code; ({update}; echo $? >/run/tool.code) & true");
+    // No job of the shell's own, whose end it would tell in the middle of another answer.
+    let command = format!("rm -f /run/tool.code; ( ({update}; echo $? >/run/tool.code) &)");
     stage.guest.must(&command, REFUSAL).map(drop)
 }
 
