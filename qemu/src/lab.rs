@@ -160,8 +160,15 @@ impl Lab {
         Ok(())
     }
 
-    /// What a saved machine depends on: the disk, the emulated machine, its firmware, and QEMU itself.
+    /// What a saved machine depends on: the disk, and the machine without it.
     fn machine_fingerprint(&self) -> Result<u64> {
+        let mut hasher = DefaultHasher::new();
+        (self.first, self.bare_fingerprint()?).hash(&mut hasher);
+        Ok(hasher.finish())
+    }
+
+    /// The machine without its disk: what is emulated, its firmware, and QEMU itself.
+    pub(crate) fn bare_fingerprint(&self) -> Result<u64> {
         let firmware = &self.builder.firmware;
         let firmware =
             fs::read(firmware).with_context(|| format!("no firmware {}", firmware.display()))?;
@@ -170,7 +177,7 @@ impl Lab {
             .output()
             .with_context(|| format!("{} does not start", self.qemu.binary))?;
         let mut hasher = DefaultHasher::new();
-        (self.first, format!("{:?}", self.qemu), firmware, qemu.stdout).hash(&mut hasher);
+        (format!("{:?}", self.qemu), firmware, qemu.stdout).hash(&mut hasher);
         Ok(hasher.finish())
     }
 

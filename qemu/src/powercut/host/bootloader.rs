@@ -6,9 +6,10 @@
 //! ```
 //!
 //! Its choice follows from the boot environment alone, everything else that it reads before being the same; so it is
-//! asked once for the same bytes, one question at a time, and nobody who knows the answer waits for one. Answers are kept as long as the firmware, the
-//! image and QEMU are the same, so that a point is repeated without it. What it writes is taken from a record of its own disk, because it goes on to the
-//! other slot when it finds no kernel in this one.
+//! asked once for the same bytes, one question at a time, and nobody who knows the answer waits for one. Answers are
+//! kept as long as the machine, the boot script and QEMU are the same, so that a point is repeated without it. What it
+//! writes is taken from a record of its own disk, because it goes on to the other slot when it finds no kernel in this
+//! one.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -20,6 +21,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
+use super::super::disk::Disk;
 use super::super::judge::{digest, first_slot};
 use super::super::log::WriteLog;
 use crate::disks::{self, Partition};
@@ -87,7 +89,8 @@ impl Bootloader {
         let name = &lab.profile.boot.environment;
         let place = disks::partitions(start)?.get(name).copied();
         let place = place.with_context(|| format!("the disk has no {name}"))?;
-        let answers = RwLock::new(Answers::kept(&kept, lab.saved_from()?));
+        let made_from = made_from(&lab, &Disk::open(start, disks::partitions(start)?)?)?;
+        let answers = RwLock::new(Answers::kept(&kept, made_from));
         let (asked, asking) = Default::default();
         Ok(Self { lab, folder, place, kept, answers, asked, asking })
     }
@@ -136,6 +139,13 @@ impl Bootloader {
         });
         Ok(Choice { slot, counted: counted.transpose()? })
     }
+}
+
+/// What an answer depends on, beside the boot environment: the machine, where its partitions are, and the boot script.
+fn made_from(lab: &Lab, start: &Disk) -> Result<String> {
+    let name = &lab.profile.disk.script;
+    let script = digest(&start.read(name, 0, start.partition(name)?.size)?)?;
+    Ok(format!("{:016x} {script} {:?}", lab.bare_fingerprint()?, start.partitions))
 }
 
 #[cfg(test)]
