@@ -32,7 +32,7 @@ const TARGETS: [(&str, Option<u64>); 2] =
 const FUZZING: &str = "fuzzing";
 
 /// Scenarios that are tried, most telling first, as far as [`RUN_LIMIT`] allows.
-const SCENARIOS: [&str; 16] = [
+const SCENARIOS: [&str; 22] = [
     "good-update",
     "unhealthy",
     "no-boot",
@@ -48,7 +48,13 @@ const SCENARIOS: [&str; 16] = [
     "older",
     "usb",
     "asked-restarts",
+    "data-faults",
+    "boot-store-faults",
+    "installer-faults",
+    "verdict-faults",
+    "network-faults",
     "clock-faults",
+    "data-lost-on-trial",
 ];
 
 /// The power cut after every write of an update, with the seconds that recording and judging take on a quiet machine.
