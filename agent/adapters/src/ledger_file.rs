@@ -214,7 +214,7 @@ impl LedgerFile {
         if self.length >= SEGMENT {
             self.close_segment()?;
         }
-        let written = self.file.write_all(frame).and_then(|()| self.file.sync_data());
+        let written = self.file.write_all(frame).and_then(|()| synced(&self.file));
         if let Err(error) = written {
             // What was half-written is a torn tail; cut it off if the disk still lets us.
             let _ = self.file.set_len(self.length);
@@ -285,6 +285,17 @@ impl LedgerFile {
 fn segments(folder: &Path) -> Vec<PathBuf> {
     let closed = (1..=CLOSED).rev().map(|number| folder.join(format!("ledger.{number}")));
     closed.chain([folder.join("ledger")]).filter(|path| path.exists()).collect()
+}
+
+/// Has the disk take what was written. An ext4 that became read-only after an error takes nothing, and its
+/// fsync(2) says nothing of it (seen with Linux 6.12, for a file that was open before).
+fn synced(file: &File) -> io::Result<()> {
+    file.sync_data()?;
+    let flags = rustix::fs::fstatvfs(file)?.f_flag;
+    match flags.contains(rustix::fs::StatVfsMountFlags::RDONLY) {
+        true => Err(io::ErrorKind::ReadOnlyFilesystem.into()),
+        false => Ok(()),
+    }
 }
 
 #[derive(Default)]

@@ -129,6 +129,19 @@ fn its_ending() -> [Event; 3] {
 }
 
 #[test]
+fn what_a_disk_that_became_read_only_was_given_is_not_called_saved() {
+    let disk = Disk::new();
+    let path = disk.data().join("entry");
+    fs::write(&path, "entry").expect("there is room");
+    let file = File::open(&path).expect("it is there");
+    synced(&file).expect("it was written");
+    run(Command::new("mount").args(["-o", "remount,ro"]).arg(disk.data()));
+    file.sync_data().expect("the kernel says nothing of it");
+    let error = synced(&file).expect_err("nobody writes it any more");
+    assert_eq!(error.kind(), io::ErrorKind::ReadOnlyFilesystem);
+}
+
+#[test]
 fn a_verdict_that_is_reached_on_a_full_disk_is_not_forgotten_by_the_restart_that_it_orders() {
     let disk = Disk::new();
     let (mut machine, (mut ledger, _)) = (on_trial(), disk.open());
