@@ -165,7 +165,7 @@ impl LedgerFile {
     /// Tries to leave memory for the folder again, if that is where the ledger is; else keeps up the reserve.
     pub fn recover(&mut self) -> Recovered {
         if self.kept == Kept::Data {
-            self.reserve.keep_up(&self.file, self.length);
+            self.keep_up();
             return Recovered::Unchanged;
         }
         // Its own lock must not keep it out of carrying itself over.
@@ -192,6 +192,18 @@ impl LedgerFile {
         tracing::info!(folder = %folder.display(), "the ledger is back on its disk");
         *self = ledger;
         Recovered::OnDisk
+    }
+
+    /// Takes what is missing of the reserve, if the disk has it.
+    pub fn keep_up(&mut self) {
+        if self.kept == Kept::Data {
+            self.reserve.keep_up(&self.file, self.length);
+        }
+    }
+
+    /// Whether there is room for all that an update has to remember, its verdict and its ending included.
+    pub fn has_room(&self) -> bool {
+        !self.reserve.is_wanting(self.length)
     }
 
     /// Appends one frame and syncs it. When the disk fails, the ledger goes on in memory.
@@ -240,9 +252,7 @@ impl LedgerFile {
         File::open(&self.folder)?.sync_all()?;
         self.length = 0;
         self.reserve = Reserve::default();
-        if self.kept == Kept::Data {
-            self.reserve.keep_up(&self.file, self.length);
-        }
+        self.keep_up();
         Ok(())
     }
 

@@ -11,6 +11,7 @@
 //! take first.
 
 use rustix::fs::{FallocateFlags, fallocate};
+use rustix::io::Errno;
 use std::fs::File;
 
 /// How much is reserved, in bytes: the longest entry more than twenty times.
@@ -22,16 +23,28 @@ const _: () = assert!(RESERVE >= 20 * steadfast_core::ledger::MAX_FRAME as u64);
 #[derive(Debug, Default)]
 pub(super) struct Reserve {
     until: u64,
+    refused: Option<Errno>,
 }
 
 impl Reserve {
     /// Takes what is missing once a quarter of it is used, if the disk has it.
     pub fn keep_up(&mut self, file: &File, length: u64) {
-        if self.until >= length + RESERVE * 3 / 4 {
+        if !self.is_low(length) {
             return;
         }
-        if fallocate(file, FallocateFlags::KEEP_SIZE, length, RESERVE).is_ok() {
-            self.until = length + RESERVE;
+        match fallocate(file, FallocateFlags::KEEP_SIZE, length, RESERVE) {
+            Ok(()) => *self = Reserve { until: length + RESERVE, refused: None },
+            Err(error) => self.refused = Some(error),
         }
+    }
+
+    /// Whether a quarter of it is used and the disk is too full to give more. A file system that reserves
+    /// nothing (fallocate(2), EOPNOTSUPP) is not full.
+    pub fn is_wanting(&self, length: u64) -> bool {
+        self.is_low(length) && matches!(self.refused, Some(Errno::NOSPC | Errno::DQUOT))
+    }
+
+    fn is_low(&self, length: u64) -> bool {
+        self.until < length + RESERVE * 3 / 4
     }
 }

@@ -300,10 +300,15 @@ impl Life {
         if self.window.is_some() && !self.clock().is_set() {
             warnings.push("the clock is not set, so the window stays closed".to_owned());
         }
+        if !self.ledger.has_room() {
+            warnings.push("/data is full, so no update is taken".to_owned());
+        }
         warnings
     }
 
     fn answer(&mut self, ask: Ask) -> Result<(), AgentError> {
+        // Somebody may have made room since the last tick.
+        self.ledger.keep_up();
         let node = self.machine.node();
         let response = match ask.request {
             Request::Status | Request::Watch => {
@@ -341,6 +346,10 @@ impl Life {
         if self.way == Way::Stream && content.is_some() && source.contains("://") {
             let because = "what is streamed from a server cannot be held against --sha256; this node streams, \
                            unless fetch.way is \"download\"";
+            return Ok(Response::Refused { because: because.to_owned() });
+        }
+        if !self.ledger.has_room() {
+            let because = "/data is full, so the node could not remember what became of it";
             return Ok(Response::Refused { because: because.to_owned() });
         }
         let admitted = self.machine.node().admits_update();

@@ -173,6 +173,26 @@ fn sixteen_of_the_longest_entries_fit_on_a_full_disk_and_then_the_ledger_goes_on
     assert_eq!(ledger.kept(), Kept::Memory);
 }
 
+#[test]
+fn there_is_room_for_an_update_only_with_the_reserve_of_one() {
+    let disk = Disk::new();
+    let (mut ledger, _) = disk.open();
+    disk.fill();
+    let longest = [0x5f; MAX_FRAME];
+    while ledger.has_room() {
+        assert!(ledger.length <= RESERVE / 4, "a quarter of it may be used");
+        ledger.append(&longest).expect("the reserve has it");
+        ledger.keep_up();
+    }
+    for _ in 0..15 {
+        ledger.append(&longest).expect("what was begun has its room");
+    }
+    assert_eq!((ledger.kept(), ledger.has_room()), (Kept::Data, false));
+    disk.clear();
+    ledger.keep_up();
+    assert!(ledger.has_room());
+}
+
 /// What is left of a boot whose kernel said so much.
 fn said(sequence: u64, lines: usize) -> Record {
     let (version, slot, reset) = ("2.0".to_owned(), Slot::B, LastReset::ByWatchdog);

@@ -1,4 +1,5 @@
 mod downloads;
+mod full;
 mod late;
 mod start;
 mod witness;
