@@ -1,7 +1,7 @@
 //! The data partition: full, read-only, broken, and lost.
 //!
 //! ```text
-//! full before an order ─► the ledger goes to memory, nothing is taken ─► room ─► the ledger is back
+//! full before an order ─► soon nothing is taken any more, nothing is forgotten ─► room ─► orders are taken
 //! full, read-only in the middle of an install ─► failed, the primary stays ─► mended ─► the ledger is back
 //! a file system that found an error ─► the same until a restart
 //! lost at a start ─► the slot stays, a new ledger, and the node says so
@@ -22,6 +22,10 @@ const FILL: &str = "set -- $(stat -f -c '%f %S' /data); fallocate -l $((($1 - 25
                     ! dd if=/dev/zero of=/data/more bs=4096 count=8 conv=fsync 2>/dev/null";
 /// Gives them back.
 const EMPTY: &str = "rm -f /data/fill /data/rest /data/more && sync -f /data";
+/// What a node says whose disk is full.
+const FULL: &str = "/data is full";
+/// What it says of a bundle that is not there.
+const NO_BUNDLE: &str = "there is no bundle at the source";
 /// What a node says whose ledger is in memory.
 const IN_MEMORY: &str = "the ledger cannot be written to /data";
 
@@ -49,36 +53,56 @@ fn await_kept(stage: &mut Stage, place: &str) -> Result<()> {
     Ok(())
 }
 
-/// A full disk: whatever the last block still took, soon the ledger is in memory, and then no update is taken.
+/// A full disk: once the ledger has no more than one update needs, no further one is taken, and nothing is forgotten.
 fn full_before(stage: &mut Stage) -> Result<()> {
     stage.about("full /data");
     stage.guest.must(FILL, SHORT)?;
     let boot = stage.guest.boot_state()?.summary();
-    let nothing = stage.url_of("nothing-there.raucb");
-    let mut orders = 0;
+    let mut taken = 0;
     let because = loop {
-        let done = stage.guest.run(&format!("steadfast update {nothing} --watch"), SHORT)?;
-        orders += 1;
-        if done.output.contains(IN_MEMORY) {
-            break refusal::words(stage, &done);
+        let because = order_nothing(stage)?;
+        if !because.contains(NO_BUNDLE) {
+            break because;
         }
-        ensure!(orders < 12, "a full disk takes every entry: {}", done.output);
+        taken += 1;
+        ensure!(taken < 60, "a full disk takes every order: {because}");
     };
-    names(stage, "the reason", &because, IN_MEMORY);
-    await_kept(stage, "memory")?;
-    let status = stage.guest.status()?;
-    let damage = status.ledger.damage.unwrap_or_default();
-    names(stage, "the ledger's damage", &damage, "No space left on device");
-    stage.claim("standing", &status.system.standing, "committed");
-    let now = stage.guest.boot_state()?.summary();
-    stage.claim("boot state", now, boot);
+    stage.say(format!("{taken} orders were taken"));
+    names(stage, "the reason", &because, FULL);
+    stands(stage, &boot)?;
     stage.about("agent restarted with a full /data");
     let done = stage.guest.run("systemctl restart steadfast.service", SHORT)?;
     stage.claim("exit code of the restart", done.code, 0);
-    await_kept(stage, "memory")?;
+    stage.guest.rest(INSTALL)?;
+    let because = order_nothing(stage)?;
+    names(stage, "the reason", &because, FULL);
+    stands(stage, &boot)?;
     stage.about("room on /data again");
     stage.guest.must(EMPTY, SHORT)?;
-    await_kept(stage, "data")
+    let because = order_nothing(stage)?;
+    names(stage, "the reason", &because, NO_BUNDLE);
+    let warnings = stage.guest.status()?.warnings.len();
+    stage.claim("warnings", warnings, 0);
+    Ok(())
+}
+
+/// Orders a bundle that is not there; why it was not installed.
+fn order_nothing(stage: &mut Stage) -> Result<String> {
+    let nothing = stage.url_of("nothing-there.raucb");
+    let done = stage.guest.run(&format!("steadfast update {nothing} --watch"), SHORT)?;
+    Ok(refusal::words(stage, &done))
+}
+
+/// A node on a full disk knows all that it knew, and says what is wrong.
+fn stands(stage: &mut Stage, boot: &str) -> Result<()> {
+    let status = stage.guest.status()?;
+    names(stage, "the warning", &status.warnings.join("; "), FULL);
+    stage.claim("ledger is kept in", &status.ledger.kept, "data");
+    stage.claim("ledger chain", &status.ledger.chain, "whole");
+    stage.claim("standing", &status.system.standing, "committed");
+    let now = stage.guest.boot_state()?.summary();
+    stage.claim("boot state", now, boot);
+    Ok(())
 }
 
 /// How /data gets into the way of an install, and out of it.
@@ -135,12 +159,9 @@ fn broken(stage: &mut Stage) -> Result<()> {
     let broken =
         "echo lab >/sys/fs/ext4/$(basename $(readlink -f /dev/steadfast/data))/trigger_fs_error";
     stage.guest.must(broken, SHORT)?;
-    let source = stage.url_of("nothing-there.raucb");
-    let done = stage.guest.run(&format!("steadfast update {source} --watch"), SHORT)?;
-    let _ = refusal::words(stage, &done);
+    order_nothing(stage)?;
     await_kept(stage, "memory")?;
-    let done = stage.guest.run(&format!("steadfast update {source} --watch"), SHORT)?;
-    let because = refusal::words(stage, &done);
+    let because = order_nothing(stage)?;
     names(stage, "the reason", &because, IN_MEMORY);
     stage.guest.reboot()?;
     stage.guest.await_boot(&before.slot)?;
