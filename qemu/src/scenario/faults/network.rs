@@ -2,13 +2,13 @@
 //!
 //! ```text
 //! gone for good ─► failed: network
-//! breaks off ─► stops for a while ─► away and back ─► slow for longer than the watchdogs' deadlines ─► committed
+//! breaks off ─► says nothing any more ─► away and back ─► slow for longer than the watchdogs' deadlines ─► committed
 //! ```
 
 use anyhow::Result;
 
 use super::{
-    GOOD, INSTALL, SHORT, SMALL_MIDDLE, Stage, Standing, failed_installs, held, make_small,
+    GOOD, INSTALL, SHORT, SMALL_MIDDLE, Stage, Standing, failed_installs, held, make_small, names,
     order_and_hold, refusal, settings, small, story,
 };
 use crate::server::Mood;
@@ -40,7 +40,18 @@ fn gone(stage: &mut Stage, standing: &mut Standing) -> Result<()> {
     let because = refusal::over(stage, standing, "network")?;
     stage.say(because);
     stage.server().set_mood(Mood::Serve);
+    let failed = failed_for_the_network(stage)?;
+    stage.claim("installs that failed", failed, 1);
     Ok(())
+}
+
+/// Each install that failed says that it was the network; how many did.
+fn failed_for_the_network(stage: &mut Stage) -> Result<usize> {
+    let failed = failed_installs(stage)?;
+    for why in &failed {
+        names(stage, "why it was tried again", why, "the server could not be used");
+    }
+    Ok(failed.len())
 }
 
 /// The same update goes on after each of them, and is committed.
@@ -56,8 +67,8 @@ fn one_update_through_all(stage: &mut Stage) -> Result<()> {
     stage.server().set_mood(Mood::Away);
     stage.server().await_kept(INSTALL)?;
     stage.say("the server was away and comes back, and is slow");
-    let failed = failed_installs(stage)?;
-    stage.say(format!("so far {failed:?}"));
+    let failed = failed_for_the_network(stage)?;
+    stage.say(format!("so far {failed} installs failed"));
     slow(stage)?;
     let bitten = stage.guest.timeline().first_after(began, "the hardware watchdog").is_some();
     stage.claim("the hardware watchdog reset the machine", bitten, false);
