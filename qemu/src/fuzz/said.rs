@@ -28,6 +28,13 @@ pub(crate) struct Said {
     pub(crate) finding: Option<Finding>,
 }
 
+impl Said {
+    /// Whether so many inputs were tried on code whose edges are counted, or one of them was a finding.
+    pub(super) fn tried(&self, wanted: u64) -> bool {
+        self.finding.is_some() || (self.executions >= wanted && self.edges > 0)
+    }
+}
+
 /// Reads what libFuzzer wrote to standard error, with `-print_final_stats=1`.
 pub(crate) fn read(text: &str) -> Said {
     let mut said = Said::default();
@@ -81,6 +88,15 @@ mod tests {
         let expected =
             Said { executions: 5000, edges: 210, features: 640, corpus: 33, finding: None };
         assert_eq!(read(&text), expected);
+    }
+
+    #[test]
+    fn a_run_that_did_less_than_it_was_to_is_none() {
+        let did = |executions, edges| Said { executions, edges, ..Said::default() };
+        assert!(did(5000, 1).tried(5000));
+        for idle in [did(4999, 1), did(5000, 0), read("")] {
+            assert!(!idle.tried(5000), "{idle:?}");
+        }
     }
 
     #[test]
