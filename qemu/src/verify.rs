@@ -2,18 +2,19 @@
 //!
 //! ```text
 //! set-up ─► format ─► lints ─► bare core ─► tests ─► doc tests ─► dependencies ─► cross builds
-//!        ─► fuzzing ─► power cuts on this machine ─► lab scenarios ─► power cuts of the image
+//!        ─► fuzzing ─► power cuts on this machine ─► power cuts of the image ─► lab scenarios
 //! ```
 //!
-//! It stops at the first failure, unless told to go on. What is not tried is named with its reason. Its last line
+//! It stops at the first failure, unless told to go on. What is not tried is named with its reason: scenarios for which
+//! there is no time, and the power cuts on a machine that cannot make them; where `CI` is set, that is a failure. Its last line
 //! is `N passed, N failed` and nothing else, however it ends. What CI runs is this and nothing else.
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
+use std::{env, fs};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 
 use crate::build::{build_agent, cargo};
 use crate::fuzz;
@@ -57,14 +58,14 @@ const SCENARIOS: [&str; 22] = [
     "data-lost-on-trial",
 ];
 
-/// The power cut after every write of an update, with the seconds that recording and judging take on a quiet machine.
-const POWER_CUTS: (&str, u32) = ("power cuts", 360);
+/// The power cut after every write of an update of the image.
+const POWER_CUTS: &str = "power cuts of the image";
 
 /// The same on this machine, where it has what that takes.
-const POWER_CUTS_HERE: (&str, u32) = ("power cuts on this machine", 480);
+const POWER_CUTS_HERE: &str = "power cuts on this machine";
 
 /// The whole run ends before this; CI stops it soon after.
-const RUN_LIMIT: Duration = Duration::from_secs(75 * 60);
+const RUN_LIMIT: Duration = Duration::from_secs(82 * 60);
 
 /// What to do after a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -118,7 +119,7 @@ impl Tally {
         let checks = CHECKS.iter().map(|(name, _)| *name);
         let targets = TARGETS.iter().map(|(name, _)| *name);
         let scenarios = scenario::ALL.iter().map(|scenario| scenario.name);
-        let more = [FUZZING, POWER_CUTS_HERE.0, "the lab", POWER_CUTS.0];
+        let more = [FUZZING, POWER_CUTS_HERE, "the lab", POWER_CUTS];
         for name in checks.chain(targets).chain(more).chain(scenarios) {
             if !self.named.contains(name) {
                 self.leave_out(name, why);
@@ -139,7 +140,7 @@ pub(crate) fn run(subject: &Subject, consent: Consent, after: AfterFailure) -> R
     let stopped = tally
         .count("set-up", setup::run(consent).map(drop))
         .and_then(|()| checks(&mut tally))
-        .and_then(|()| on_this_machine(&mut tally, subject, began))
+        .and_then(|()| on_this_machine(&mut tally, subject))
         .and_then(|()| in_the_lab(&mut tally, subject, began))
         .is_err();
     if stopped {
@@ -198,20 +199,20 @@ pub(crate) fn binary_size(path: &Path) -> Result<u64> {
 }
 
 /// Before the lab is held: the lane runs in a lab of its own, which holds it.
-fn on_this_machine(tally: &mut Tally, subject: &Subject, began: Instant) -> Result<()> {
-    let (name, budget_s) = POWER_CUTS_HERE;
-    if let Some(lacking) = powercut::host::lacking() {
-        tally.leave_out(name, &lacking);
-        return Ok(());
-    }
-    if !in_time(tally, began, name, budget_s) {
-        return Ok(());
+fn on_this_machine(tally: &mut Tally, subject: &Subject) -> Result<()> {
+    match powercut::host::lacking() {
+        Some(lacking) if env::var_os("CI").is_none() => {
+            tally.leave_out(POWER_CUTS_HERE, &lacking);
+            return Ok(());
+        }
+        Some(lacking) => return tally.count(POWER_CUTS_HERE, Err(anyhow!(lacking))),
+        None => {}
     }
     let held = powercut::host::run(subject, Wanted::usual()).and_then(|held| {
-        ensure!(held, "a node was lost");
+        ensure!(held, "a node was lost, or too few were tried");
         Ok(())
     });
-    tally.count(name, held)
+    tally.count(POWER_CUTS_HERE, held)
 }
 
 fn in_the_lab(tally: &mut Tally, subject: &Subject, began: Instant) -> Result<()> {
@@ -221,17 +222,14 @@ fn in_the_lab(tally: &mut Tally, subject: &Subject, began: Instant) -> Result<()
     tally.count("the lab", prepared)?;
     let Some(lab) = lab else {
         scenarios.iter().for_each(|scenario| tally.leave_out(scenario.name, "there is no lab"));
-        tally.leave_out(POWER_CUTS.0, "there is no lab");
+        tally.leave_out(POWER_CUTS, "there is no lab");
         return Ok(());
     };
+    tally.count(POWER_CUTS, powercut::check(&lab))?;
     for scenario in scenarios {
         if in_time(tally, began, scenario.name, scenario.budget_s) {
             tally.count(scenario.name, tried(&lab, scenario))?;
         }
-    }
-    let (name, budget_s) = POWER_CUTS;
-    if in_time(tally, began, name, budget_s) {
-        tally.count(name, powercut::check(&lab))?;
     }
     for scenario in scenario::ALL.iter().filter(|scenario| !SCENARIOS.contains(&scenario.name)) {
         tally.leave_out(scenario.name, "never part of this run; `cargo lab run` tries it");
