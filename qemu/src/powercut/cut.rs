@@ -5,17 +5,21 @@
 //! on the disk       │ in order: all of them
 //!  for good         │ lost:     some of them, chosen by the seed
 //!                   │ torn:     all, the last one only up to a sector chosen by the seed
+//!                   │ spoilt:   torn, and the sector that was being written holds rubbish
 //! ```
 //!
 //! A disk may write what it was not told to flush in any order (virtio 1.3, 5.2.6); a sector of 512 bytes is
-//! written whole or not at all. A write that ran beside a flush counts as flushed when the record has it before.
+//! written whole or not at all, as file systems take it for granted. Only where nothing may be taken for granted,
+//! in the boot environment, is it spoilt. A write that ran beside a flush counts as flushed when the record has it
+//! before.
 
 use std::fmt;
+use std::ops::Range;
 
 use super::log::Entry;
 
-/// Bytes that a disk writes whole or not at all.
-const SECTOR: u64 = 512;
+/// Bytes that a disk writes whole or not at all, where a spoilt one is not looked for.
+pub(super) const SECTOR: u64 = 512;
 
 /// How the power goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -26,6 +30,8 @@ pub(super) enum Kind {
     Lost,
     /// The last write is there in part.
     Torn,
+    /// The last write is there in part, and its last sector is rubbish.
+    Spoilt,
 }
 
 impl fmt::Display for Kind {
@@ -34,6 +40,7 @@ impl fmt::Display for Kind {
             Self::InOrder => "in order",
             Self::Lost => "with lost writes",
             Self::Torn => "torn",
+            Self::Spoilt => "spoilt",
         })
     }
 }
@@ -58,22 +65,46 @@ pub(super) struct Piece {
     pub(super) entry: usize,
     /// How many bytes of it.
     pub(super) length: u64,
+    /// What the last sector of them is.
+    pub(super) end: End,
+}
+
+/// What the last sector of a piece holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum End {
+    /// What was to be written.
+    Whole,
+    /// Rubbish.
+    Spoilt,
+}
+
+/// How a disk behaves that loses its power.
+#[derive(Debug, Clone)]
+pub(super) struct Power {
+    /// Chooses what is lost, torn and spoilt.
+    pub(super) seed: u64,
+    /// The bytes of the disk in which a sector may be spoilt.
+    pub(super) fragile: Range<u64>,
 }
 
 /// The ways in which the power may go after `point` entries.
-pub(super) fn cuts(entries: &[Entry], point: usize, seed: u64) -> Vec<Cut> {
+pub(super) fn cuts(entries: &[Entry], point: usize, power: &Power) -> Vec<Cut> {
     let durable = durable(&entries[..point]);
     let pending: Vec<Piece> = (durable..point)
         .filter_map(|entry| {
             let length = entries[entry].write.as_ref()?.length;
-            Some(Piece { entry, length })
+            Some(Piece { entry, length, end: End::Whole })
         })
         .collect();
     let cut = |kind, pieces| Cut { point, kind, durable, pieces };
     let mut cuts = vec![cut(Kind::InOrder, pending.clone())];
-    let mut dice = Dice::new(seed, point);
+    let mut dice = Dice::new(power.seed, point);
     cuts.extend(lost(entries, &pending, &mut dice).map(|pieces| cut(Kind::Lost, pieces)));
     cuts.extend(torn(&pending, &mut dice).map(|pieces| cut(Kind::Torn, pieces)));
+    let last = pending.last().and_then(|piece| entries[piece.entry].write.as_ref());
+    if last.is_some_and(|write| power.fragile.contains(&write.at)) {
+        cuts.extend(spoilt(&pending, &mut dice).map(|pieces| cut(Kind::Spoilt, pieces)));
+    }
     cuts
 }
 
@@ -106,6 +137,15 @@ fn torn(pending: &[Piece], dice: &mut Dice) -> Option<Vec<Piece>> {
     let length = (1 + dice.below(sectors - 1)?) * SECTOR;
     let mut pieces = before.to_vec();
     pieces.push(Piece { length, ..*last });
+    Some(pieces)
+}
+
+/// The power goes while some sector of the last write is being written.
+fn spoilt(pending: &[Piece], dice: &mut Dice) -> Option<Vec<Piece>> {
+    let (last, before) = pending.split_last()?;
+    let length = (1 + dice.below(last.length / SECTOR)?) * SECTOR;
+    let mut pieces = before.to_vec();
+    pieces.push(Piece { length, end: End::Spoilt, ..*last });
     Some(pieces)
 }
 
@@ -169,19 +209,23 @@ mod tests {
         log.entries
     }
 
+    fn sound(seed: u64) -> Power {
+        Power { seed, fragile: 0..0 }
+    }
+
     fn of(kind: Kind, point: usize, seed: u64) -> Option<Cut> {
-        cuts(&entries(), point, seed).into_iter().find(|cut| cut.kind == kind)
+        cuts(&entries(), point, &sound(seed)).into_iter().find(|cut| cut.kind == kind)
     }
 
     #[test]
     fn what_was_flushed_is_there_in_every_cut() {
         for seed in 0..50 {
             for point in 3..=6 {
-                assert!(cuts(&entries(), point, seed).iter().all(|cut| cut.durable == 3));
+                assert!(cuts(&entries(), point, &sound(seed)).iter().all(|cut| cut.durable == 3));
             }
-            assert_eq!(cuts(&entries(), 2, seed)[0].durable, 0);
+            assert_eq!(cuts(&entries(), 2, &sound(seed))[0].durable, 0);
         }
-        assert_eq!(cuts(&entries(), 3, 1).len(), 1, "nothing is pending behind a flush");
+        assert_eq!(cuts(&entries(), 3, &sound(1)).len(), 1, "nothing is pending behind a flush");
     }
 
     #[test]
@@ -189,7 +233,7 @@ mod tests {
         let told = [(0, vec![1; 512], 0), (1, vec![2; 1024], FLUSH)];
         let (log, path) = record("preflush", &told);
         fs::remove_file(path).expect("removed");
-        let cuts = cuts(&log.entries, 2, 1);
+        let cuts = cuts(&log.entries, 2, &sound(1));
         assert!(cuts.iter().all(|cut| cut.durable == 1));
         let kinds: Vec<_> = cuts.iter().map(|cut| (cut.kind, cut.pieces.len())).collect();
         assert_eq!(kinds, [(Kind::InOrder, 1), (Kind::Lost, 0), (Kind::Torn, 1)]);
@@ -229,8 +273,31 @@ mod tests {
     }
 
     #[test]
+    fn any_sector_of_a_write_is_spoilt_where_that_may_be_and_nowhere_else() {
+        let fragile = Power { seed: 0, fragile: 4 * 512..5 * 512 };
+        let mut lengths = std::collections::BTreeSet::new();
+        for seed in 0..200 {
+            let power = Power { seed, ..fragile.clone() };
+            let cuts = cuts(&entries(), 6, &power);
+            let spoilt: Vec<_> = cuts.iter().filter(|cut| cut.kind == Kind::Spoilt).collect();
+            let [cut] = spoilt[..] else { panic!("one is") };
+            let last = cut.pieces.last().expect("it is there in part");
+            assert_eq!((cut.pieces.len(), last.entry, last.end), (3, 5, End::Spoilt));
+            assert!(cut.pieces[..2].iter().all(|piece| piece.end == End::Whole));
+            lengths.insert(last.length);
+        }
+        assert_eq!(lengths, (1..9).map(|sectors| sectors * 512).collect());
+        for point in [4, 5] {
+            let kinds: Vec<_> =
+                cuts(&entries(), point, &fragile).iter().map(|cut| cut.kind).collect();
+            assert!(!kinds.contains(&Kind::Spoilt), "{kinds:?}");
+        }
+    }
+
+    #[test]
     fn a_seed_repeats_its_cuts_and_another_makes_others() {
-        let all = |seed| (0..=6).map(|point| cuts(&entries(), point, seed)).collect::<Vec<_>>();
+        let all =
+            |seed| (0..=6).map(|point| cuts(&entries(), point, &sound(seed))).collect::<Vec<_>>();
         assert_eq!(all(7), all(7));
         assert!((0..20).any(|seed| all(seed) != all(7)));
     }

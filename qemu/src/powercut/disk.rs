@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use super::cut::{Cut, Piece};
+use super::cut::{Cut, End, Piece, Power, SECTOR};
 use super::log::{Write, WriteLog};
 use crate::disks::{self, Partition};
 
@@ -57,7 +57,7 @@ impl Disk {
     pub(super) fn settle(&mut self, log: &WriteLog, entries: usize) -> Result<()> {
         for entry in self.settled..entries {
             if let Some(write) = &log.entries[entry].write {
-                self.put(log, write, Piece { entry, length: write.length })?;
+                self.put(log, write, Piece { entry, length: write.length, end: End::Whole })?;
             }
         }
         self.settled = self.settled.max(entries);
@@ -87,7 +87,11 @@ impl Disk {
     }
 
     fn put(&mut self, log: &WriteLog, write: &Write, piece: Piece) -> Result<()> {
-        self.file.write_all_at(&log.bytes(write, piece.length)?, write.at)?;
+        let mut bytes = log.bytes(write, piece.length)?;
+        if piece.end == End::Spoilt {
+            spoil(&mut bytes);
+        }
+        self.file.write_all_at(&bytes, write.at)?;
         for name in touched(&self.partitions, write.at, piece.length) {
             let trace = self.traces.entry(name).or_default();
             let mut hasher = DefaultHasher::new();
@@ -95,6 +99,12 @@ impl Disk {
             *trace = hasher.finish();
         }
         Ok(())
+    }
+
+    /// How it loses its power, if only the sectors of this partition may be spoilt.
+    pub(super) fn power(&self, seed: u64, fragile: &str) -> Result<Power> {
+        let Partition { start, size } = self.partition(fragile)?;
+        Ok(Power { seed, fragile: start..start + size })
     }
 
     /// The trace of a partition; none as long as nothing was written to it.
@@ -112,6 +122,14 @@ impl Disk {
         let mut bytes = vec![0; usize::try_from(length)?];
         self.file.read_exact_at(&mut bytes, self.partition(name)?.start + at)?;
         Ok(bytes)
+    }
+}
+
+/// The last sector holds neither what was to be written nor what was there.
+fn spoil(bytes: &mut [u8]) {
+    let sector = bytes.len().saturating_sub(SECTOR as usize);
+    for (place, byte) in bytes[sector..].iter_mut().enumerate() {
+        *byte ^= 0xa5_u8.wrapping_add(place as u8);
     }
 }
 
@@ -171,7 +189,8 @@ pub(super) mod tests {
     fn a_cut_leaves_its_pieces_and_is_taken_back_to_the_byte() {
         let (mut disk, log, files) = disk("pieces");
         for seed in 0..20 {
-            for cut in cuts(&log.entries, 4, seed) {
+            let power = disk.power(seed, "b").expect("it is there");
+            for cut in cuts(&log.entries, 4, &power) {
                 disk.settle(&log, cut.durable).expect("settled");
                 let before = (fs::read(&disk.path).expect("read"), disk.trace("b"));
                 let undo = disk.cut(&log, &cut).expect("cut");
@@ -180,6 +199,12 @@ pub(super) mod tests {
                 match cut.kind {
                     Kind::InOrder => assert_eq!(found, wanted(3)),
                     Kind::Torn => assert_eq!(found, wanted(9)),
+                    Kind::Spoilt => {
+                        let length = cut.pieces.last().expect("it is torn").length as usize;
+                        let spoilt = &found[length..][..512];
+                        assert!(spoilt != [3; 512] && spoilt != [9; 512] && spoilt != [2; 512]);
+                        assert_eq!(found[..length], wanted(9)[..length]);
+                    }
                     Kind::Lost => {
                         assert!(found[..512] == [9; 512] || found[1024..1536] == [9; 512])
                     }
@@ -202,7 +227,8 @@ pub(super) mod tests {
         disk.settle(&log, 2).expect("settled before");
         assert_eq!(disk.trace("a"), a);
         let mut seen = std::collections::BTreeSet::from([None]);
-        for cut in [3, 4].into_iter().flat_map(|point| cuts(&log.entries, point, 1)) {
+        let power = disk.power(1, "b").expect("it is there");
+        for cut in [3, 4].into_iter().flat_map(|point| cuts(&log.entries, point, &power)) {
             let undo = disk.cut(&log, &cut).expect("cut");
             assert_eq!(disk.trace("a"), a);
             let content = cut.pieces.is_empty() || seen.insert(disk.trace("b"));

@@ -2,11 +2,12 @@
 //!
 //! ```text
 //! story ─► recording: start image, every write and flush ─► each point ─► each cut ─► judge
-//!                                                           in order, with lost writes, torn
+//!                                                           in order, with lost writes, torn, spoilt
 //! ```
 //!
 //! Always true: the firmware takes a slot; that slot holds all of one release; the data file system is whole after its
-//! journal was played back, or after the repair that the node makes; no entry of the ledger that a flush made durable is gone. The same seed cuts the same.
+//! journal was played back, or after the repair that the node makes; no entry of the ledger that a flush made durable is gone; what runs is what ran at some point since then. The same seed
+//! cuts the same.
 
 mod boot;
 mod cut;
@@ -20,6 +21,7 @@ mod log;
 mod record;
 mod tally;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 
@@ -28,6 +30,7 @@ use anyhow::{Context, Result, ensure};
 use self::disk::{Disk, OUTSIDE};
 use self::ending::End;
 use self::judge::Judge;
+use self::log::Entry;
 use self::record::{Recording, Story};
 use self::tally::{Tally, Way};
 use crate::lab::{Lab, Subject};
@@ -57,6 +60,11 @@ const STORIES: [Story; 2] = [
         ends: &[("returned: check sick", "1.0.0"), NO_SERVER],
     },
 ];
+
+/// How many points of each story are booted to the end when `cargo verify` checks all of them.
+const CHECKED_BOOTS: usize = 1;
+/// Without so many cuts the lane has not done its work.
+const LEAST_CUTS: usize = 1_000;
 
 /// Which points are judged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -100,7 +108,7 @@ pub(crate) fn run(subject: &Subject, wanted: Wanted) -> Result<bool> {
 
 /// The check that no node is lost, wherever the power goes.
 pub(crate) fn check(lab: &Lab) -> Result<()> {
-    let wanted = Wanted { points: Points::All, boots: 0, seed: 1 };
+    let wanted = Wanted { points: Points::All, boots: CHECKED_BOOTS, seed: 1 };
     let tally = judged(lab, wanted, Show::Kept)?;
     let closing = tally.closing(wanted.seed);
     ensure!(tally.faults.is_empty(), "{closing}");
@@ -128,7 +136,17 @@ fn judged(lab: &Lab, wanted: Wanted, show: Show) -> Result<Tally> {
         first += count;
     }
     ensure!(tally.points > 0, "there are points 0 to {}", first - 1);
+    if wanted.points == Points::All {
+        tally.has_enough(LEAST_CUTS, wanted.boots);
+    }
     Ok(tally)
+}
+
+/// These points, and with each the last one before it at which everything was there for good: what a point alone is held
+/// against, as it is among all.
+fn with_before(entries: &[Entry], points: &[usize]) -> Vec<usize> {
+    let with = |point: &usize| [cut::durable(&entries[..*point]), *point];
+    points.iter().flat_map(with).collect::<BTreeSet<_>>().into_iter().collect()
 }
 
 /// So many of these points, each in the middle of an equal share: what is first and last tells little.
@@ -169,9 +187,13 @@ impl Trial<'_> {
         let mut judge = Judge::new(self.lab, &known, &disk, &log.entries)?;
         let (mut way, booted) = (Way::default(), booted(points, self.wanted.boots));
         let line = Line::begin(&format!("judge {} points of {}", points.len(), self.story.name));
-        for point in points {
-            tally.points += 1;
-            for cut in cut::cuts(&log.entries, *point, self.wanted.seed) {
+        let power = disk.power(self.wanted.seed, &self.lab.profile.boot.environment)?;
+        for point in &with_before(&log.entries, points) {
+            let judged = points.contains(point);
+            tally.points += usize::from(judged);
+            // What is only held against later points is wanted in order.
+            let ways = if judged { usize::MAX } else { 1 };
+            for cut in cut::cuts(&log.entries, *point, &power).into_iter().take(ways) {
                 let number = self.first + point;
                 disk.settle(log, cut.durable)?;
                 let undo = disk.cut(log, &cut)?;
@@ -180,11 +202,13 @@ impl Trial<'_> {
                 let mut verdict = verdict
                     .and_then(|verdict| way.remember(&cut, verdict))
                     .and_then(|()| self.kept(&disk));
-                if verdict.is_ok() && booted.contains(point) {
+                if verdict.is_ok() && judged && booted.contains(point) {
                     tally.boots += 1;
                     verdict = self.boot(&disk, number).with_context(context)?;
                 }
-                tally.count(number, cut.kind, verdict);
+                if judged {
+                    tally.count(number, cut.kind, verdict);
+                }
                 disk.mend(undo)?;
             }
         }
@@ -240,6 +264,18 @@ mod tests {
         assert_eq!(booted(&[10, 20, 30, 40, 50], 1), [30]);
         assert_eq!(booted(&[10, 20, 30, 40, 50], 2), [20, 40]);
         assert_eq!(booted(&[10, 20], 4), [10, 10, 20, 20]);
+    }
+
+    #[test]
+    fn a_point_is_judged_with_the_last_one_at_which_all_was_there_for_good() {
+        let told = [(0, vec![1; 512], 0), (0, Vec::new(), 1), (8, vec![2; 512], 0)];
+        let (log, path) = log::tests::record("alone", &told);
+        fs::remove_file(path).expect("removed");
+        let with = |points: &[usize]| with_before(&log.entries, points);
+        assert_eq!(with(&[3]), [2, 3]);
+        assert_eq!(with(&[2]), [2]);
+        assert_eq!(with(&[1]), [0, 1]);
+        assert_eq!(with(&[1, 3]), [0, 1, 2, 3]);
     }
 
     #[test]

@@ -14,6 +14,8 @@ const TOLD: usize = 5;
 pub(super) struct Way {
     /// In the order in which it ran them.
     pub(super) runs: Vec<String>,
+    /// Points, and what it runs there when everything is on the disk in order.
+    ran: Vec<(usize, String)>,
     /// Points, and the ledger's last entry there.
     pub(super) last: Vec<(usize, u64)>,
     /// Cuts after which the data partition had to be repaired.
@@ -34,11 +36,17 @@ impl Way {
         }
         if cut.kind == Kind::InOrder {
             self.last.push((cut.point, ledger.last));
+            self.ran.push((cut.point, runs.clone()));
             if self.runs.last() != Some(&runs) {
                 self.runs.push(runs);
             }
+            return Ok(());
         }
-        Ok(())
+        let since = |(point, _): &&(usize, String)| (cut.durable..=cut.point).contains(point);
+        match self.ran.iter().filter(since).any(|(_, ran)| *ran == runs) {
+            true => Ok(()),
+            false => Err(format!("it runs {runs}, and at no point since {} it did", cut.durable)),
+        }
     }
 
     /// The way in one line.
@@ -72,6 +80,22 @@ impl Tally {
         *self.cuts.entry(kind).or_default() += 1;
         if let Err(fault) = verdict {
             self.faults.push(format!("point {number}, {kind}: {fault}"));
+        }
+    }
+
+    /// Whether each way of cutting was tried, in so many cuts, and nodes were booted to the end if they were to be: what
+    /// was not judged is no proof.
+    pub(super) fn has_enough(&mut self, least: usize, boots: usize) {
+        let kinds = [Kind::InOrder, Kind::Lost, Kind::Torn, Kind::Spoilt];
+        for kind in kinds.into_iter().filter(|kind| !self.cuts.contains_key(kind)) {
+            self.faults.push(format!("no cut was {kind}"));
+        }
+        let all: usize = self.cuts.values().sum();
+        if all < least {
+            self.faults.push(format!("there were {all} cuts, and {least} are wanted"));
+        }
+        if boots > 0 && self.boots == 0 {
+            self.faults.push("no node was booted to the end".to_owned());
         }
     }
 
@@ -114,7 +138,8 @@ mod tests {
         let mut way = Way::default();
         for (point, runs) in ["A", "A", "B", "B", "A"].into_iter().enumerate() {
             way.remember(&cut(Kind::InOrder, point, 0), verdict(runs, 5)).expect("it goes on");
-            way.remember(&cut(Kind::Lost, point, 0), verdict("A", 5)).expect("it goes on");
+            let lost = cut(Kind::Lost, point, point.saturating_sub(1));
+            way.remember(&lost, verdict(["A", "A", "A", "B", "B"][point], 5)).expect("it goes on");
         }
         assert_eq!(way.runs, ["A", "B", "A"]);
     }
@@ -129,6 +154,35 @@ mod tests {
         assert!(way.remember(&lost(4), verdict("A", 8)).is_ok(), "9 was not flushed yet");
         let error = way.remember(&lost(5), verdict("A", 8)).expect_err("9 was flushed");
         assert!(error.contains("entry 8") && error.contains("9 at point 5"), "{error}");
+    }
+
+    #[test]
+    fn a_node_runs_what_it_ran_since_the_last_flush_and_nothing_from_before() {
+        let mut way = Way::default();
+        for (point, runs) in ["A", "A", "B", "B"].into_iter().enumerate() {
+            way.remember(&cut(Kind::InOrder, point, point), verdict(runs, 1)).expect("it goes on");
+        }
+        let mut torn = |durable, runs| way.remember(&cut(Kind::Torn, 3, durable), verdict(runs, 1));
+        assert_eq!(torn(1, "A"), Ok(()));
+        assert_eq!(torn(2, "B"), Ok(()));
+        let fault = torn(2, "A").expect_err("B was there for good");
+        assert_eq!(fault, "it runs A, and at no point since 2 it did");
+    }
+
+    #[test]
+    fn what_was_not_tried_is_a_fault() {
+        let tried = |kinds: &[Kind], boots| {
+            let mut tally = Tally { boots, ..Tally::default() };
+            kinds.iter().for_each(|kind| tally.count(1, *kind, Ok(())));
+            tally.has_enough(4, 1);
+            tally.faults
+        };
+        let all = [Kind::InOrder, Kind::Lost, Kind::Torn, Kind::Spoilt];
+        assert_eq!(tried(&all, 1), [""; 0]);
+        assert_eq!(tried(&all, 0), ["no node was booted to the end"]);
+        let three = [Kind::InOrder, Kind::Lost, Kind::Torn];
+        let few = ["no cut was spoilt", "there were 3 cuts, and 4 are wanted"];
+        assert_eq!(tried(&three, 1), few);
     }
 
     #[test]

@@ -2,8 +2,8 @@
 //! power goes after each.
 //!
 //! ```text
-//! story: agent, RAUC, ext4 ─► disk that records ─► each point ─► in order, lost, torn ─► U-Boot ─► agent ─► its answers
-//!                                                                                   └─► a sample: on, to rest
+//! story: agent, RAUC, ext4 ─► disk that records ─► each point ─► in order, lost, ─► U-Boot ─► agent ─► its answers
+//!                                                               torn, spoilt            └─► a sample: on, to rest
 //! ```
 //!
 //! Always true: the firmware takes a slot that holds all of one release; the agent starts there, with /data mounted or
@@ -40,12 +40,10 @@ use hw_profile::Profile;
 use self::bootloader::Bootloader;
 use self::release::{ALL, Release, Tools};
 use self::root::Parts;
-use self::story::{Recording, STORIES, Story, Teller};
+use self::story::{Recording, STATES, STORIES, Story, Teller};
 use self::trial::{Counts, Judged, Trial};
-use super::cut;
-use super::log::Entry;
 use super::tally::{Tally, Way};
-use super::{Points, Wanted, chosen};
+use super::{Points, Wanted, chosen, cut, with_before};
 use crate::build::build_agent;
 use crate::lab::{Lab, Subject};
 use crate::places;
@@ -55,6 +53,8 @@ use crate::variant;
 
 /// How many seeds lose and tear at each point.
 const VARIANTS: u64 = 4;
+/// Without so many cuts the lane has not done its work.
+const LEAST_CUTS: usize = 10_000;
 /// How many do when every point is wanted.
 const ALL_VARIANTS: u64 = 12;
 /// How many of each story's points are let come to rest.
@@ -118,6 +118,7 @@ impl Lane {
         inputs.insert(tools.rauc_root.join("usr/bin/rauc"));
         inputs.insert(self.lab.folder(&variant::FIRST).join("inputs"));
         inputs.insert(powercut.join("log.rs"));
+        inputs.insert(places::workspace().join("image-build/rootfs/usr/lib/steadfast/boot-state"));
         for file in fs::read_dir(&own)? {
             inputs.insert(file?.path());
         }
@@ -156,9 +157,10 @@ impl Lane {
         };
         let judge = Judge { lane: self, loader: &loader, wanted };
         let (mut first, mut tally) = (0, Tally::default());
-        let mut told = Vec::new();
+        let (mut told, mut states) = (Vec::new(), BTreeSet::new());
         for story in &STORIES {
             let recording = teller.ensure(story)?;
+            states.extend(story::states(&recording.marks).map(str::to_owned));
             let count = recording.log.entries.len() + 1;
             let points = chosen(wanted.points, first, count);
             if !points.is_empty() {
@@ -174,6 +176,15 @@ impl Lane {
             first += count;
         }
         ensure!(tally.points > 0, "there are points 0 to {}", first - 1);
+        let untold = STATES.into_iter().find(|state| !states.contains(*state));
+        ensure!(
+            untold.is_none(),
+            "no story leads through the state {}",
+            untold.unwrap_or_default()
+        );
+        if matches!(wanted.points, Points::Usual | Points::All) {
+            tally.has_enough(LEAST_CUTS, wanted.boots);
+        }
         let [asked, answers] = loader.asked();
         println!("\nthe firmware was asked {asked} times; {answers} answers of it are known");
         if let Points::One(_) = wanted.points {
@@ -268,34 +279,5 @@ impl<'j> Judge<'j> {
         }
         tally.faults.extend(trial.written_while_it_ran()?);
         Ok(told)
-    }
-}
-
-/// A point that is judged alone is held against what was there for good before it, as it is among all points.
-fn with_before(entries: &[Entry], points: &[usize]) -> Vec<usize> {
-    match points {
-        [point] => {
-            let before = cut::durable(&entries[..*point]);
-            BTreeSet::from([before, *point]).into_iter().collect()
-        }
-        _ => points.to_vec(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::log::tests::record;
-    use super::*;
-
-    #[test]
-    fn a_point_alone_is_judged_with_the_last_one_at_which_all_was_there_for_good() {
-        let told = [(0, vec![1; 512], 0), (0, Vec::new(), 1), (8, vec![2; 512], 0)];
-        let (log, path) = record("alone", &told);
-        fs::remove_file(path).expect("removed");
-        let with = |points: &[usize]| with_before(&log.entries, points);
-        assert_eq!(with(&[3]), [2, 3]);
-        assert_eq!(with(&[2]), [2]);
-        assert_eq!(with(&[1]), [0, 1]);
-        assert_eq!(with(&[1, 3]), [1, 3]);
     }
 }

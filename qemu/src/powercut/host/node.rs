@@ -164,9 +164,9 @@ impl Node {
         serde_json::from_str(&answer).with_context(|| format!("{words}: {answer}"))
     }
 
-    /// Offers the bundle at this path of the node.
-    pub(super) fn offer(&self, bundle: &str) -> Result<()> {
-        done(self.tool().args(["update", bundle])).map(drop)
+    /// Orders an update with these words.
+    pub(super) fn offer(&self, words: &[String]) -> Result<()> {
+        done(self.tool().arg("update").args(words)).map(drop)
     }
 
     /// The tool, in the node's root.

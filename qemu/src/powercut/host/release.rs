@@ -76,6 +76,11 @@ impl Release {
         format!("{}.raucb", self.version)
     }
 
+    /// Where a node has it.
+    pub(super) fn path(&self) -> String {
+        format!("/bundles/{}", self.bundle())
+    }
+
     fn boot(&self) -> Vec<u8> {
         bytes(self.version, "boot", BOOT)
     }

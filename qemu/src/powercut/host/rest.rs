@@ -111,12 +111,12 @@ impl Rest<'_> {
             )));
         }
         let fault = rules::fault(&seen, self.story, runs)
-            .or_else(|| ending::fault(&seen.status, &seen.history, &[self.story.end]));
+            .or_else(|| ending::fault(&seen.status, &seen.history, self.story.ends));
         if fault.is_some() || seen.status.refused.is_empty() {
             return Ok(fault);
         }
         // What failed here is offered again, and turned away before a byte of it is written.
-        node.offer(&format!("/bundles/{}", SICK.bundle()))?;
+        node.offer(&[SICK.path()])?;
         if !settled(node)? {
             return Ok(Some("it tried a release again that it refuses".to_owned()));
         }

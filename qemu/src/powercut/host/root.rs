@@ -25,8 +25,9 @@ use crate::places;
 /// Loop devices that a node may see; more are there only on machines with as many in use.
 const LOOPS: usize = 256;
 
-/// The agent's settings: a verdict after a second, or after three.
-const SETTINGS: &str = "[node]\nname = \"host\"\n[gate]\nsoak_s = 1\ndeadline_s = 3\n";
+/// The agent's settings: a verdict after a second, or after three; a server that is gone is asked once.
+const SETTINGS: &str = "[node]\nname = \"host\"\n[gate]\nsoak_s = 1\ndeadline_s = 3\n\
+                        [fetch]\nway = \"download\"\n[limits]\nfetch_attempts = 1\n";
 
 /// What all nodes are made of.
 pub(super) struct Parts {

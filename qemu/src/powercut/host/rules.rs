@@ -1,8 +1,8 @@
 //! What is always true of a node that starts again: judged from its own answers, against the story that was cut.
 //!
 //! One cut is borne. So whatever the node says after it must fit into the story: no other ending than the story's, with
-//! its cause; no commit without a verdict before it; no slot that is tried although its release was refused; nothing
-//! given up only because the power went.
+//! its cause, and with the release in which it ends; no commit without a verdict before it; no slot that is tried although
+//! its release was refused; nothing given up only because the power went.
 
 use super::story::Story;
 use crate::status::{Ending, Entry, History, Status};
@@ -58,8 +58,10 @@ pub(super) fn fault(seen: &Seen, story: &Story, [version, slot]: [&str; 2]) -> O
         return Some(format!("its ledger is damaged: {damage}"));
     }
     let endings = seen.history.endings.iter().chain(&seen.status.update.last);
-    if let Some(other) = endings.map(Ending::summary).find(|ending| ending != story.end.0) {
-        return Some(format!("an update ended: {other}"));
+    for ending in endings.map(Ending::summary) {
+        if !story.ends.contains(&(&*ending, version)) {
+            return Some(format!("its update ended as {ending:?}, and it runs {version}"));
+        }
     }
     if floor.as_deref().is_some_and(|floor| floor != "1.0.0") && !seen.judged("healthy") {
         return Some(format!("{version} was committed and not judged healthy"));
@@ -105,6 +107,16 @@ mod tests {
         fault(&seen, &STORIES[0], ["1.1.0", "B"])
     }
 
+    /// A node whose update was committed, and that runs the system from before it.
+    fn committed() -> Seen {
+        let mut seen = on_trial();
+        (seen.status.system.slot, seen.status.system.version) = ("A".into(), "1.0.0".into());
+        let ending = crate::status::tests::status().update.last.expect("it has one");
+        let ending = Ending { outcome: "committed".into(), cause: None, ..ending };
+        seen.history.endings.push(ending);
+        seen
+    }
+
     #[test]
     fn a_trial_that_goes_on_is_well_and_the_entry_before_its_start_is_known() {
         assert_eq!(fault_of(|_| ()), None);
@@ -134,6 +146,7 @@ mod tests {
             fault_of(|seen| seen.status.refused.push("00".into())),
             fault_of(|seen| seen.history.entries[1].state = "condemning".into()),
             fault_of(|seen| seen.history.entries.clear()),
+            fault(&committed(), &STORIES[0], ["1.0.0", "A"]),
         ];
         assert!(faults.iter().all(Option::is_some), "{faults:?}");
     }

@@ -1,8 +1,10 @@
-//! What is recorded: an update that stays, and one that comes back; told by a real node, boot after boot.
+//! What is recorded: an update that stays, one that comes back, and one that is downloaded and waits for its window;
+//! told by a real node, boot after boot.
 //!
 //! ```text
 //! disk of 1.0.0, blank /data ─► first boot, committed ─► start.img ─┬─► commit ─► writes.log, marks
-//!                                                                   └─► return ─► writes.log, marks
+//!                                                                   ├─► return ─► writes.log, marks
+//!                                                                   └─► wait   ─► writes.log, marks
 //! ```
 //!
 //! The lab is the power switch and the processor: it lets the real U-Boot choose, writes the attempt that it counted,
@@ -31,6 +33,7 @@ use super::release::{ALL, FIRST, GOOD, Release, SICK};
 use super::root::{Parts, Root};
 use crate::disks::{self, Partition};
 use crate::lab::Lab;
+use crate::server::Server;
 use crate::steps::Line;
 use crate::variant;
 
@@ -40,29 +43,67 @@ pub(super) struct Story {
     pub(super) name: &'static str,
     /// What is offered; nothing for the first boot.
     pub(super) offer: Option<&'static Release>,
+    /// How.
+    from: From,
     /// What the node runs, from the first point to the last.
     pub(super) way: &'static [&'static str],
-    /// The only end that it may come to.
-    pub(super) end: End,
+    /// The only ends that it may come to.
+    pub(super) ends: &'static [End],
+}
+
+/// How a release is offered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum From {
+    /// As a file that the node has; to be started at once.
+    File,
+    /// By a server that is gone after the story, so that nobody serves it to a node after a cut; to be started when
+    /// the window opens.
+    Server,
 }
 
 /// A node's first boot, which makes /data and commits 1.0.0.
-const BEGINNING: Story = Story { name: "base", offer: None, way: &[], end: ("none", "1.0.0") };
+const BEGINNING: Story = Story { name: "base", offer: None, from: From::File, way: &[], ends: &[] };
 
 /// The stories that are cut.
-pub(super) const STORIES: [Story; 2] = [
+pub(super) const STORIES: [Story; 3] = [
     Story {
         name: "commit",
         offer: Some(&GOOD),
+        from: From::File,
         way: &["1.0.0 in A", "1.1.0 in B"],
-        end: ("committed", "1.1.0"),
+        ends: &[("committed", "1.1.0")],
     },
     Story {
         name: "return",
         offer: Some(&SICK),
+        from: From::File,
         way: &["1.0.0 in A", "1.2.0 in B", "1.0.0 in A"],
-        end: ("returned: check work", "1.0.0"),
+        ends: &[("returned: check work", "1.0.0")],
     },
+    Story {
+        name: "wait",
+        offer: Some(&GOOD),
+        from: From::Server,
+        way: &["1.0.0 in A", "1.1.0 in B"],
+        ends: &[("committed", "1.1.0"), ("failed: network", "1.0.0")],
+    },
+];
+
+/// Every state of the update machine that the stories lead through: all of them but `leaving`, which takes a systemd that
+/// goes down.
+pub(super) const STATES: [&str; 12] = [
+    "idle",
+    "fetching",
+    "verifying",
+    "installing",
+    "ready",
+    "activating",
+    "rebooting",
+    "probation",
+    "settling",
+    "committing",
+    "condemning",
+    "returning",
 ];
 
 /// How long a node may say nothing, on a busy machine.
@@ -209,11 +250,13 @@ impl Teller<'_> {
             )?;
         }
         let disk = Disk::open(disk, partitions)?;
+        let server = Server::start(&self.parts.bundles)?;
         let mut telling = Telling {
             teller: self,
             story,
             root: &root,
             recorder: &recorder,
+            server: &server,
             disk,
             sequence,
             marks: Vec::new(),
@@ -255,6 +298,7 @@ struct Telling<'t> {
     story: &'t Story,
     root: &'t Root,
     recorder: &'t Recorder,
+    server: &'t Server,
     disk: Disk,
     sequence: u64,
     marks: Vec<Mark>,
@@ -285,9 +329,20 @@ impl Telling<'_> {
                 _ if !(ready && rests) => {}
                 Some(offer) if slot == "A" => {
                     rests = false;
-                    node.offer(&format!("/bundles/{}", offer.bundle()))?;
+                    node.offer(&self.order(offer))?;
                 }
                 _ => return node.stop().map(|()| true),
+            }
+        }
+    }
+
+    /// What the tool is told.
+    fn order(&self, release: &Release) -> Vec<String> {
+        match self.story.from {
+            From::File => vec![release.path()],
+            From::Server => {
+                let url = format!("http://127.0.0.1:{}/{}", self.server.port(), release.bundle());
+                vec![url, "--at".to_owned(), "window".to_owned()]
             }
         }
     }
@@ -315,6 +370,14 @@ impl Telling<'_> {
         self.marks.push(Mark { position, what });
         Ok(())
     }
+}
+
+/// The states that were told of.
+pub(super) fn states(marks: &[Mark]) -> impl Iterator<Item = &str> {
+    marks.iter().filter_map(|mark| match &mark.what {
+        Known::Saved { state, .. } => Some(&**state),
+        Known::Started { .. } => None,
+    })
 }
 
 /// The last entry of the ledger that the agent has acted on before the record had more than `position` entries.

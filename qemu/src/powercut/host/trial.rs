@@ -19,7 +19,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::{Context, Result, anyhow};
 
-use super::super::cut::{self, Cut};
+use super::super::cut::{self, Cut, Power};
 use super::super::data::Memory;
 use super::super::disk::{Disk, OUTSIDE, touched};
 use super::super::judge::{self, Contents, Verdict, parts};
@@ -109,9 +109,10 @@ impl Trial<'_> {
         let mut seat = Seat::new(self.parts, &disk, &log.entries, folder)?;
         let mut firmware = Firmware::new(self);
         let mut judged = Vec::new();
+        let power = disk.power(self.wanted.seed, &self.parts.profile.boot.environment)?;
         for point in points {
             let mut rested = Vec::new();
-            for mut cut in variants(&log.entries, *point, self.wanted.seed, self.variants) {
+            for mut cut in variants(&log.entries, *point, &power, self.variants) {
                 let context = || format!("point {point} of {}", self.story.name);
                 disk.settle(log, cut.durable)?;
                 let undo = disk.cut(log, &cut)?;
@@ -286,10 +287,11 @@ fn started(marks: &[Mark], entries: usize) -> Option<&str> {
 }
 
 /// The ways in which the power may go at a point, no two alike: in order, and so many chosen by the seed.
-fn variants(entries: &[Entry], point: usize, seed: u64, count: u64) -> Vec<Cut> {
+fn variants(entries: &[Entry], point: usize, power: &Power, count: u64) -> Vec<Cut> {
     let mut found: Vec<Cut> = Vec::new();
     for number in 0..count {
-        for cut in cut::cuts(entries, point, seed.wrapping_mul(1000).wrapping_add(number)) {
+        let seed = power.seed.wrapping_mul(1000).wrapping_add(number);
+        for cut in cut::cuts(entries, point, &Power { seed, ..power.clone() }) {
             if found.iter().all(|other| other.pieces != cut.pieces) {
                 found.push(cut);
             }
@@ -309,13 +311,14 @@ mod tests {
         let told: Vec<_> = (0..6).map(|n| (n * 8, vec![1; 4096], 0)).collect();
         let (log, path) = record("variants", &told);
         fs::remove_file(path).expect("removed");
-        let cuts = variants(&log.entries, 6, 1, 8);
+        let power = |seed| Power { seed, fragile: 0..0 };
+        let cuts = variants(&log.entries, 6, &power(1), 8);
         assert_eq!(cuts.iter().filter(|cut| cut.kind == Kind::InOrder).count(), 1);
         assert!(cuts.len() > 8, "{}", cuts.len());
         let alike = |n: usize| cuts[..n].iter().any(|cut| cut.pieces == cuts[n].pieces);
         assert!(!(0..cuts.len()).any(alike));
-        assert_eq!(cuts, variants(&log.entries, 6, 1, 8));
-        assert_ne!(cuts, variants(&log.entries, 6, 2, 8));
+        assert_eq!(cuts, variants(&log.entries, 6, &power(1), 8));
+        assert_ne!(cuts, variants(&log.entries, 6, &power(2), 8));
     }
 
     #[test]
