@@ -30,7 +30,7 @@ pub use event::{
     Action, At, Boot, Event, Inspected, Offer, OtherSlot, Port, Sizes, ThisSlot, Verdict,
 };
 pub use machine::{Machine, Turn};
-pub use names::{Bundle, Digest, Name, Slot, Source, Trial, VerifiedBundle, Why};
+pub use names::{Begun, Bundle, Digest, Name, Slot, Source, Trial, VerifiedBundle, Why};
 pub use node::{Committed, Ending, Node, Outcome, Pending, Policy, Refusal};
 pub use update::Update;
 pub use version::Version;

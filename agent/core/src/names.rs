@@ -114,6 +114,16 @@ impl VerifiedBundle {
     }
 }
 
+/// A bundle whose installation was begun and did not come to its end.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Begun {
+    /// What was in it.
+    pub bundle: Bundle,
+    /// How often the node went down while it was written. A boot while it is only fetched or verified is not counted:
+    /// nothing is written to a slot, and a download gets further with each.
+    pub cuts: u8,
+}
+
 /// Why a slot is being tried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Why {

@@ -12,7 +12,7 @@ mod step;
 
 use crate::cause::Failure;
 use crate::event::{At, Offer, OtherSlot, Sizes};
-use crate::names::{Bundle, Digest, Name, Slot, Trial};
+use crate::names::{Begun, Digest, Name, Slot, Trial};
 use crate::update::Update;
 use crate::version::Version;
 use serde::{Deserialize, Serialize};
@@ -31,7 +31,7 @@ pub struct Policy {
     pub compatible: Name,
     /// How much the partitions of a slot hold.
     pub room: Sizes,
-    /// How often making a bundle available is tried.
+    /// How often making a bundle available is tried, and in how many of its installs the node may go down.
     pub fetch_attempts: u8,
     /// How many restarts a trial bears that nobody asked for.
     pub restarts: u8,
@@ -98,7 +98,7 @@ pub enum Pending {
     Nothing,
     /// A bundle that was being fetched, verified or installed when the node went down, and what
     /// was in it if its installation had begun.
-    Offer(Offer, Option<Bundle>),
+    Offer(Offer, Option<Begun>),
     /// A slot that was installed and not yet activated.
     Ready(Trial, At),
 }

@@ -12,7 +12,7 @@
 
 use crate::cause::Failure;
 use crate::event::{Action, At, Offer};
-use crate::names::{Bundle, Slot, Trial, VerifiedBundle};
+use crate::names::{Begun, Slot, Trial, VerifiedBundle};
 use serde::{Deserialize, Serialize};
 
 /// Where the node stands. New states are added at the end: the ledger stores the position.
@@ -22,11 +22,11 @@ pub enum Update {
     /// Nothing to do.
     Idle,
     /// Making the bundle available; `begun` was being installed from the same offer and failed.
-    Fetching { offer: Offer, attempt: u8, begun: Option<Bundle> },
+    Fetching { offer: Offer, attempt: u8, begun: Option<Begun> },
     /// Checking the signature.
-    Verifying { offer: Offer, attempt: u8, begun: Option<Bundle> },
-    /// Writing to `target`, the slot that did not boot.
-    Installing { offer: Offer, attempt: u8, bundle: VerifiedBundle, target: Slot },
+    Verifying { offer: Offer, attempt: u8, begun: Option<Begun> },
+    /// Writing to `target`, the slot that did not boot. The node went down in so many installs of it before.
+    Installing { offer: Offer, attempt: u8, bundle: VerifiedBundle, target: Slot, cuts: u8 },
     /// Installed; waiting for the window.
     Ready { trial: Trial },
     /// Telling the boot store to try the slot next.
@@ -95,7 +95,7 @@ impl Update {
         match self {
             Update::Idle => None,
             Update::Fetching { begun, .. } | Update::Verifying { begun, .. } => {
-                begun.as_ref().map(|bundle| &bundle.version)
+                begun.as_ref().map(|begun| &begun.bundle.version)
             }
             Update::Installing { bundle, .. } => Some(&bundle.bundle().version),
             Update::Ready { trial }

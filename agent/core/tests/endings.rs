@@ -16,15 +16,15 @@ fn version(text: &str) -> Version {
 }
 
 fn booted(id: u8) -> Event {
+    booted_after(id, None)
+}
+
+/// The same, with what the end before it left behind.
+fn booted_after(id: u8, cause: Option<Cause>) -> Event {
     let (version, other) = (version("1"), OtherSlot::Bad);
-    Event::Booted(Boot {
-        slot: Slot::A,
-        version,
-        id: [id; 16],
-        this: ThisSlot::Once,
-        other,
-        evidence: None,
-    })
+    let evidence = cause.map(|cause| Failure::new(cause, format_args!("seen")));
+    let (slot, this) = (Slot::A, ThisSlot::Once);
+    Event::Booted(Boot { slot, version, id: [id; 16], this, other, evidence })
 }
 
 fn after(node: Node, events: impl IntoIterator<Item = Event>) -> Node {
@@ -146,6 +146,59 @@ fn a_bundle_whose_installation_began_ends_as_failed_with_its_version() {
     assert!(matches!(resumed.update, Update::Fetching { attempt: 1, .. }), "{:?}", resumed.update);
     let ended = after(resumed, [network(), network()]);
     assert_eq!(end(&ended), (Outcome::Failed, Some(&version("2")), Cause::Network));
+}
+
+/// A boot in the middle of an install, and all that follows until the next one.
+fn begun_again(node: Node, boot: Event) -> Node {
+    let [_, fetched, verified] = offered(At::Now);
+    let settled = [Event::Committed(Ok(())), Event::Judged(Verdict::Healthy)];
+    after(node, [boot].into_iter().chain(settled).chain([fetched, verified]))
+}
+
+#[test]
+fn an_install_that_brings_the_node_down_each_time_ends_with_its_cause() {
+    let seen = |evidence: &str| (Outcome::Failed, evidence.to_owned());
+    for (left, cause, evidence) in [
+        (None, Cause::Power, "the node went down in 2 installs"),
+        (Some(Cause::Panic), Cause::Panic, "seen"),
+        (Some(Cause::Watchdog), Cause::Watchdog, "seen"),
+        (Some(Cause::AgentCrashed), Cause::Power, "the node went down in 2 installs"),
+    ] {
+        let node = after(resting(), offered(At::Now));
+        let node = begun_again(node, booted_after(2, left.clone()));
+        assert!(matches!(node.update, Update::Installing { cuts: 1, .. }), "{:?}", node.update);
+        let node = after(node, [booted_after(3, left)]);
+        assert_eq!(end(&node), (Outcome::Failed, Some(&version("2")), cause));
+        let last = node.last.as_ref().and_then(|last| Some((last.outcome, last.failure.clone()?)));
+        let last = last.map(|(outcome, failure)| (outcome, failure.evidence.as_str().to_owned()));
+        assert_eq!(last, Some(seen(evidence)));
+        assert!(node.refused.is_empty(), "what never ran is not refused: {:?}", node.refused);
+        let settled = [Event::Committed(Ok(())), Event::Judged(Verdict::Healthy)];
+        let node = after(node, settled);
+        assert_eq!((&node.update, node.admits_update()), (&Update::Idle, Ok(())));
+    }
+}
+
+#[test]
+fn a_cut_while_the_bundle_is_had_anew_is_no_cut_of_its_install_and_forgets_none() {
+    let settled = || [Event::Committed(Ok(())), Event::Judged(Verdict::Healthy)];
+    let [_, fetched, verified] = offered(At::Now);
+    let network = Event::Fetched(failed(Cause::Network));
+    let mut node = after(resting(), offered(At::Now));
+    node = after(node, [booted(2)].into_iter().chain(settled()));
+    for id in 3..9 {
+        node = after(node, [booted(id), booted(id + 100)].into_iter().chain(settled()));
+        assert!(matches!(node.update, Update::Fetching { attempt: 1, .. }), "{:?}", node.update);
+        node = after(node, [network.clone(), fetched.clone()]);
+        assert_eq!(node.update.name(), "verifying");
+    }
+    let node = after(node, [verified, Event::Installed(failed(Cause::Installer)), booted(90)]);
+    assert_eq!(end(&node).2, Cause::Installer, "the second attempt was its last");
+    let node = begun_again(after(resting(), offered(At::Now)), booted(2));
+    let node = after(node, [Event::Installed(failed(Cause::Installer))]);
+    let node = begun_again(node, booted(3));
+    assert!(matches!(node.update, Update::Installing { cuts: 1, .. }), "{:?}", node.update);
+    assert_eq!(end(&after(node, [booted(4)])).2, Cause::Power);
 }
 
 #[test]

@@ -78,7 +78,9 @@ fn events(node: &Node, content: &Content) -> Vec<Event> {
         let others = others.map(|other| (ThisSlot::Once, other));
         let these = [ThisSlot::Again, ThisSlot::Kept].map(|this| (this, OtherSlot::Tried));
         for (this, other) in others.into_iter().chain(these) {
-            for evidence in [None, Some(Cause::Panic), Some(Cause::Watchdog)] {
+            for evidence in
+                [None, Some(Cause::Panic), Some(Cause::Watchdog)]
+            {
                 let evidence = evidence.map(failure);
                 // Two boot ids are enough: this boot's, and another.
                 let new = [if node.boot[0] == 1 { 2 } else { 1 }; 16];
@@ -281,6 +283,16 @@ fn the_previous_system_is_forgotten_before_its_slot_is_written() {
 #[test]
 fn what_waits_for_the_running_slot_to_settle_waits_no_longer() {
     holds("pending only while settling");
+}
+
+#[test]
+fn an_install_that_a_boot_cut_off_is_counted_until_it_ends() {
+    holds("installs that a boot cut off are counted");
+}
+
+#[test]
+fn a_release_that_never_ran_is_not_blamed_for_a_boot() {
+    holds("what never ran is not blamed");
 }
 
 #[test]

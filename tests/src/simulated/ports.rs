@@ -74,7 +74,7 @@ impl World {
         let Power::On(running) = &self.power else { return Ok(()) };
         match (before, &running.saved.node.update) {
             (Update::Verifying { begun: Some(begun), .. }, Update::Installing { bundle, .. })
-                if bundle.bundle() != begun =>
+                if *bundle.bundle() != begun.bundle =>
             {
                 Err("a bundle is not exchanged for another one")
             }

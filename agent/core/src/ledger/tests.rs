@@ -1,7 +1,7 @@
 use super::*;
 use crate::cause::{Cause, Failure, text};
 use crate::event::{At, Offer, OtherSlot};
-use crate::names::{Bundle, Slot, VerifiedBundle};
+use crate::names::{Begun, Bundle, Slot, VerifiedBundle};
 use crate::node::{Committed, Ending, Outcome, Pending};
 use crate::update::Update;
 use crate::version::Version;
@@ -51,6 +51,7 @@ fn full_node() -> Node {
             attempt: 255,
             bundle: bundle.clone(),
             target: Slot::B,
+            cuts: 255,
         },
         booted: Slot::B,
         boot: [0xff; 16],
@@ -58,7 +59,7 @@ fn full_node() -> Node {
         running: Some(version.clone()),
         committed: Some(committed.clone()),
         previous: Some(committed),
-        pending: Pending::Offer(offer, Some(bundle.bundle().clone())),
+        pending: Pending::Offer(offer, Some(Begun { bundle: bundle.0, cuts: 255 })),
         doubt: Some(failure.clone()),
         refused: core::iter::repeat_n(digest, 16).collect(),
         floor: Some(version.clone()),

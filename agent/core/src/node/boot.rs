@@ -11,8 +11,8 @@
 
 use super::{Committed, Node, Outcome, Pending, Policy};
 use crate::cause::{Cause, Failure};
-use crate::event::{At, Boot, OtherSlot, ThisSlot};
-use crate::names::{Trial, Why};
+use crate::event::{At, Boot, Offer, OtherSlot, ThisSlot};
+use crate::names::{Begun, Trial, Why};
 use crate::update::Update;
 
 impl Node {
@@ -89,9 +89,9 @@ impl Node {
                 let failure = Failure::new(Cause::Write, format_args!("it was half-written"));
                 self.to(U::Condemning { trial: bundle.trial(target), failure })
             }
-            U::Installing { offer, bundle, .. } => {
-                self.pending = Pending::Offer(offer, Some(bundle.0));
-                self.settling(boot.evidence)
+            U::Installing { offer, bundle, cuts, .. } => {
+                let begun = Begun { bundle: bundle.0, cuts: cuts.saturating_add(1) };
+                self.cut_off(offer, begun, boot.evidence, policy)
             }
             U::Ready { trial } | U::Activating { trial, .. } if trial.slot == boot.slot => {
                 self.on_trial(trial)
@@ -140,6 +140,24 @@ impl Node {
         }
     }
 
+    /// The node went down while the other slot was written. It is begun again when the node has settled, and not for
+    /// ever: writing it may be what brings the node down. What never ran is not refused, for a panic or a reset was the
+    /// running system's.
+    fn cut_off(
+        mut self,
+        offer: Offer,
+        begun: Begun,
+        evidence: Option<Failure>,
+        policy: &Policy,
+    ) -> Node {
+        if begun.cuts < policy.fetch_attempts {
+            self.pending = Pending::Offer(offer, Some(begun));
+            return self.settling(evidence);
+        }
+        let failure = brought_down(evidence).unwrap_or_else(|| went_down(begun.cuts));
+        self.not_had(Some(begun), failure).arrived()
+    }
+
     /// An ordinary boot; or the committed slot could not start and the other one did.
     fn settling(mut self, evidence: Option<Failure>) -> Node {
         if let Pending::Ready(trial, _) = &self.pending
@@ -174,9 +192,8 @@ impl Node {
     /// The agent is heard in the new slot for the first time. A panic or a reset may have been the old system's, which
     /// was to restart the node, unless the new slot was started before: then that start died.
     fn first_heard(self, trial: Trial, this: ThisSlot, evidence: Option<Failure>) -> Node {
-        let died = evidence.filter(|it| matches!(it.cause, Cause::Panic | Cause::Watchdog));
         let node = self.on_trial(trial.clone());
-        match (died, this, &node.update) {
+        match (brought_down(evidence), this, &node.update) {
             (Some(failure), ThisSlot::Again, Update::Probation { .. }) => {
                 node.to(Update::Condemning { trial, failure })
             }
@@ -220,6 +237,16 @@ impl Node {
         let power = || Failure::new(Cause::Power, format_args!("{} restarts", restarts + 1));
         self.to(Update::Condemning { trial, failure: evidence.unwrap_or_else(power) })
     }
+}
+
+/// What took the whole system down, where that left something behind. How its agent ended did not.
+fn brought_down(evidence: Option<Failure>) -> Option<Failure> {
+    evidence.filter(|it| matches!(it.cause, Cause::Panic | Cause::Watchdog))
+}
+
+/// Why an install is not begun again, if nothing more is known.
+fn went_down(installs: u8) -> Failure {
+    Failure::new(Cause::Power, format_args!("the node went down in {installs} installs"))
 }
 
 /// The trial that is under way, if its slot's attempts were counted anew for it: by its activation, or by the

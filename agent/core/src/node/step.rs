@@ -3,7 +3,7 @@
 use super::{Committed, Ending, Node, Outcome, Pending, Policy, SHUTDOWNS};
 use crate::cause::{Cause, Failure};
 use crate::event::{At, Event, Inspected, Offer, OtherSlot, Verdict};
-use crate::names::{Bundle, Digest, Slot, Trial, VerifiedBundle, Why};
+use crate::names::{Begun, Digest, Slot, Trial, VerifiedBundle, Why};
 use crate::update::Update;
 use crate::version::Version;
 
@@ -34,13 +34,18 @@ impl Node {
             (U::Installing { offer, bundle, target, .. }, E::Installed(Ok(()))) => {
                 self.installed(offer.at, bundle, target)
             }
-            (U::Installing { offer, attempt, bundle, target }, E::Installed(Err(failure))) => {
-                let begun = Some(bundle.0);
+            (
+                U::Installing { offer, attempt, bundle, target, cuts },
+                E::Installed(Err(failure)),
+            ) => {
+                let bundle = bundle.0;
                 match failure.cause.passes() && attempt < policy.fetch_attempts {
-                    true => self.to(U::Fetching { offer, attempt: attempt + 1, begun }),
+                    true => {
+                        let begun = Some(Begun { bundle, cuts });
+                        self.to(U::Fetching { offer, attempt: attempt + 1, begun })
+                    }
                     false => {
-                        let version = begun.map(|bundle| bundle.version);
-                        self.ended(version, target, Outcome::Failed, Some(failure))
+                        self.ended(Some(bundle.version), target, Outcome::Failed, Some(failure))
                     }
                 }
             }
@@ -48,7 +53,7 @@ impl Node {
                 self.to(U::Activating { trial, at: At::Window })
             }
             (U::Fetching { begun, .. }, E::CancelAsked) => {
-                let (version, slot) = (begun.map(|bundle| bundle.version), self.booted.other());
+                let (version, slot) = (begun.map(Begun::version), self.booted.other());
                 self.ended(version, slot, Outcome::Cancelled, Some(taken_back()))
             }
             (U::Ready { trial }, E::CancelAsked) => {
@@ -150,10 +155,10 @@ impl Node {
 
     /// A bundle could not be had, or is not good. One whose installation had begun has failed: its
     /// slot was written.
-    fn not_had(self, begun: Option<Bundle>, failure: Failure) -> Node {
+    pub(super) fn not_had(self, begun: Option<Begun>, failure: Failure) -> Node {
         let slot = self.booted.other();
         let outcome = if begun.is_some() { Outcome::Failed } else { Outcome::Refused };
-        self.ended(begun.map(|bundle| bundle.version), slot, outcome, Some(failure))
+        self.ended(begun.map(Begun::version), slot, outcome, Some(failure))
     }
 
     /// The signature holds: is it for us, new enough, small enough, and not known to be bad?
@@ -162,10 +167,11 @@ impl Node {
         let target = self.booted.other();
         let bundle = found.bundle.clone();
         // What had begun is gone from its source: that is its end, whatever lies there now.
-        if let Some(begun) = begun.filter(|begun| *begun != bundle) {
+        let cuts = begun.as_ref().map_or(0, |begun| begun.cuts);
+        if let Some(begun) = begun.filter(|begun| begun.bundle != bundle) {
             let evidence = format_args!("its source holds {} now", bundle.version);
             let failure = Failure::new(Cause::Source, evidence);
-            return self.ended(Some(begun.version), target, Outcome::Failed, Some(failure));
+            return self.ended(Some(begun.version()), target, Outcome::Failed, Some(failure));
         }
         if let Some(failure) = self.objection(&found, policy) {
             return self.ended(Some(bundle.version), target, Outcome::Refused, Some(failure));
@@ -177,7 +183,7 @@ impl Node {
         }
         self.previous = None;
         let bundle = VerifiedBundle(bundle);
-        self.to(Update::Installing { offer, attempt, bundle, target })
+        self.to(Update::Installing { offer, attempt, bundle, target, cuts })
     }
 
     fn objection(&self, found: &Inspected, policy: &Policy) -> Option<Failure> {
@@ -258,7 +264,7 @@ impl Node {
         match core::mem::replace(&mut self.pending, Pending::Nothing) {
             Pending::Nothing => self.to(Update::Idle),
             Pending::Offer(_, begun) => {
-                let (slot, version) = (self.booted.other(), begun.map(|bundle| bundle.version));
+                let (slot, version) = (self.booted.other(), begun.map(Begun::version));
                 self.ended(version, slot, outcome, Some(failure))
             }
             Pending::Ready(trial, _) => {
@@ -345,11 +351,17 @@ impl Node {
 struct Wanted {
     offer: Offer,
     attempt: u8,
-    begun: Option<Bundle>,
+    begun: Option<Begun>,
 }
 
 fn taken_back() -> Failure {
     Failure::new(Cause::Operator, format_args!("before it was activated"))
+}
+
+impl Begun {
+    fn version(self) -> Version {
+        self.bundle.version
+    }
 }
 
 impl VerifiedBundle {

@@ -8,7 +8,7 @@ use steadfast_core::{
 type Rule = fn(&Node, &Event, &Node) -> bool;
 
 /// Each promise and its rule.
-pub const RULES: [(&str, Rule); 13] = [
+pub const RULES: [(&str, Rule); 15] = [
     ("pending only while settling", |_, _, to| {
         let settles = match &to.update {
             Update::Settling { .. } => true,
@@ -71,6 +71,16 @@ pub const RULES: [(&str, Rule); 13] = [
         (_, Some(previous)) => to.committed.as_ref().is_some_and(|it| it.slot != previous.slot),
         (_, None) => true,
     }),
+    ("installs that a boot cut off are counted", |from, event, to| {
+        let (Some(before), Some(after)) = (cuts(from), cuts(to)) else { return true };
+        let new = matches!(event, Event::Booted(boot) if boot.id != from.boot);
+        let cut = matches!(from.update, Update::Installing { .. }) && new;
+        after == before + u8::from(cut) && after < policy().fetch_attempts
+    }),
+    ("what never ran is not blamed", |from, event, to| match (&from.update, event) {
+        (Update::Installing { .. }, Event::Booted(_)) => from.refused == to.refused,
+        _ => true,
+    }),
     ("a tick changes nothing", |from, event, to| *event != Event::Ticked || from == to),
     ("a shutdown is no restart", |from, event, to| match (&from.update, event) {
         (Update::Leaving { trial, restarts, shutdowns }, Event::Booted(boot)) => {
@@ -105,6 +115,16 @@ fn rolls_back(update: &Update) -> bool {
         | Update::Leaving { trial, .. }
         | Update::Committing { trial, .. } => trial.why == Why::Rollback,
         _ => false,
+    }
+}
+
+/// In how many installs of what is under way the node went down, once one had begun.
+fn cuts(node: &Node) -> Option<u8> {
+    match (&node.update, &node.pending) {
+        (Update::Installing { cuts, .. }, _) => Some(*cuts),
+        (Update::Fetching { begun, .. } | Update::Verifying { begun, .. }, _)
+        | (_, Pending::Offer(_, begun)) => begun.as_ref().map(|begun| begun.cuts),
+        _ => None,
     }
 }
 
