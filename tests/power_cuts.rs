@@ -1,9 +1,10 @@
 //! Every order of events, with power cuts anywhere: what must be true is true in every world that the node can reach.
 
-use steadfast_core::At;
+use steadfast_core::{At, Cause, Event, Node, Offer, Outcome};
 use steadfast_tests::simulated::disk::Data;
+use steadfast_tests::simulated::plug::Leaves;
 use steadfast_tests::simulated::story::walk;
-use steadfast_tests::simulated::world::World;
+use steadfast_tests::simulated::world::{Answer, Course, Power, Step, World};
 
 /// One new release, offered again and again, and two power cuts.
 #[test]
@@ -40,6 +41,65 @@ fn no_power_cut_beside_a_fault_of_the_disk_leaves_the_node_half_updated() {
 #[test]
 fn no_source_that_changes_between_two_attempts_leaves_the_node_half_updated() {
     holds(World::new(&[("2", At::Now)], 1).with_attempts(2));
+}
+
+/// How often a bundle is asked for, and written.
+const INSTALLS: u8 = 3;
+
+#[test]
+fn an_install_that_brings_the_node_down_each_time_ends_with_its_cause() {
+    for (left, cause) in [
+        (None, Cause::Power),
+        (Some(Cause::Panic), Cause::Panic),
+        (Some(Cause::Watchdog), Cause::Watchdog),
+    ] {
+        ends_with(cause, |world| happens(world, &Step::Reset(left.clone())));
+    }
+    ends_with(Cause::Power, |world| {
+        let outcomes = world.after(&Step::Port(Answer::Done)).expect("no promise is broken");
+        let half = outcomes.into_iter().find(|(cut, _)| *cut == Some((1, Leaves::Part)));
+        half.expect("its second effect is the first write to the slot").1
+    });
+}
+
+/// A node that goes down like this in each install ends its update so, and takes the next one.
+fn ends_with(cause: Cause, down: impl Fn(&World) -> World) {
+    let new = World::new(&[("2", At::Now)], INSTALLS).with_attempts(INSTALLS);
+    let settled = goes_on(new, |_| unreachable!("nothing is offered")).0;
+    let offer = Offer { source: "2".try_into().expect("short"), at: At::Now, content: None };
+    let offered = happens(&settled, &Step::Heard(Event::Announced(offer).into()));
+    let (world, installs) = goes_on(offered, down);
+    assert_eq!(installs, INSTALLS);
+    let last = node(&world).last.as_ref().expect("an ending");
+    let found = last.failure.as_ref().map(|failure| &failure.cause);
+    assert_eq!((last.outcome, found), (Outcome::Failed, Some(&cause)));
+    assert!(node(&world).refused.is_empty(), "what never ran is not refused");
+    assert_eq!(node(&world).admits_update(), Ok(()));
+}
+
+/// Goes on until the node rests, and goes down so in each install; in how many it did.
+fn goes_on(mut world: World, down: impl Fn(&World) -> World) -> (World, u8) {
+    let mut installs = 0;
+    for _ in 0..60 {
+        world = match world.next_step(Course::WritesBringItDown) {
+            None => return (world, installs),
+            Some(Step::Reset(_)) => {
+                installs += 1;
+                down(&world)
+            }
+            Some(step) => happens(&world, &step),
+        };
+    }
+    panic!("the node comes to rest, and not after {installs} installs: {:?}", node(&world));
+}
+
+fn happens(world: &World, step: &Step) -> World {
+    world.undisturbed(step).expect("no promise is broken")
+}
+
+fn node(world: &World) -> &Node {
+    let Power::On(running) = &world.power else { panic!("a node that rests runs") };
+    &running.saved.node
 }
 
 fn holds(start: World) {

@@ -1,6 +1,6 @@
 //! Walks every world that can be reached, the nearest first, so that a broken promise is told by its shortest story.
 
-use super::world::{Answer, Power, World};
+use super::world::{Course, Power, World};
 use std::collections::{HashMap, VecDeque};
 use std::fmt::Write;
 
@@ -26,31 +26,22 @@ type Way = (usize, u16, u16);
 struct Map {
     known: HashMap<u128, usize>,
     ways: Vec<Option<Way>>,
-    /// Where each world goes when all goes well, for each verdict; nowhere when it rests.
-    well: Vec<[Option<u128>; 2]>,
+    /// Where each world goes on each course; nowhere when it rests.
+    next: Vec<[Option<u128>; 3]>,
 }
 
-/// The verdicts on systems that nobody vouched for.
-const VERDICTS: [Answer; 2] = [Answer::Done, Answer::Failed];
+/// On each of these every world has to come to rest.
+const COURSES: [Course; 3] = [Course::Healthy, Course::Sick, Course::WritesBringItDown];
 
 /// Walks everything that can come of `start`. `Err` is the shortest story that breaks a promise.
 pub fn walk(start: World) -> Result<Walk, String> {
     let print = start.fingerprint();
-    let mut map = Map { known: HashMap::from([(print, 0)]), ways: vec![None], well: Vec::new() };
+    let mut map = Map { known: HashMap::from([(print, 0)]), ways: vec![None], next: Vec::new() };
     let mut queue = VecDeque::from([(0, start.clone())]);
     let mut walk = Walk::default();
     while let Some((at, world)) = queue.pop_front() {
-        let mut well = [None; 2];
-        for (verdict, well) in VERDICTS.into_iter().zip(&mut well) {
-            if let Some(step) = world.goes_well(verdict) {
-                let next = world.undisturbed(&step);
-                let next = next.map_err(|promise| map.story(&start, at, promise))?;
-                *well = Some(next.fingerprint());
-            } else if let Some(promise) = world.rests_badly() {
-                return Err(map.story(&start, at, promise));
-            }
-        }
-        map.well.push(well);
+        let next = next_of(&world).map_err(|promise| map.story(&start, at, promise))?;
+        map.next.push(next);
         for (by, step) in world.steps().into_iter().enumerate() {
             let next = world.after(&step).map_err(|promise| {
                 let mut story = map.story(&start, at, promise);
@@ -74,18 +65,36 @@ pub fn walk(start: World) -> Result<Walk, String> {
     Ok(walk)
 }
 
+/// Where each course leads from here; a broken promise otherwise. Most steps are the same on all of them.
+fn next_of(world: &World) -> Result<[Option<u128>; 3], &'static str> {
+    let steps = COURSES.map(|course| world.next_step(course));
+    let mut next = [None; 3];
+    for (at, step) in steps.iter().enumerate() {
+        next[at] = match step {
+            Some(step) if at > 0 && steps[0].as_ref() == Some(step) => next[0],
+            Some(step) => Some(world.undisturbed(step)?.fingerprint()),
+            None => None,
+        };
+    }
+    let resting = steps.contains(&None).then(|| world.rests_badly()).flatten();
+    match resting {
+        Some(promise) => Err(promise),
+        None => Ok(next),
+    }
+}
+
 fn short(number: usize) -> u16 {
     number.try_into().expect("a world has few ways on")
 }
 
 impl Map {
-    /// Whether every world comes to rest when all goes well from there on; the most steps that one takes.
+    /// Whether every world comes to rest on each course from there on; the most steps that one takes.
     fn comes_to_rest(&self, start: &World) -> Result<usize, String> {
         let mut most = 0;
-        for first in 0..self.well.len() {
-            for verdict in 0..VERDICTS.len() {
+        for first in 0..self.next.len() {
+            for course in 0..COURSES.len() {
                 let (mut at, mut steps) = (first, 0);
-                while let Some(next) = self.well[at][verdict] {
+                while let Some(next) = self.next[at][course] {
                     (at, steps) = (self.known[&next], steps + 1);
                     if steps > LONGEST {
                         return Err(self.story(start, first, "the node comes to rest"));

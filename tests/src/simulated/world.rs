@@ -138,6 +138,17 @@ pub enum Answer {
     Changed,
 }
 
+/// How it goes on when nothing fails but what is named here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Course {
+    /// Each system is healthy.
+    Healthy,
+    /// Each system that nobody vouched for is sick.
+    Sick,
+    /// Each system is healthy, and each write of a slot brings the node down.
+    WritesBringItDown,
+}
+
 /// Where a step led, and at which effect the power was lost, if it was, with what that effect left.
 pub type Outcome = (Option<(u32, Leaves)>, World);
 
@@ -327,8 +338,8 @@ impl World {
         Ok(done)
     }
 
-    /// What happens when everything goes well from now on and each system is judged so; `None` when the node rests.
-    pub fn goes_well(&self, verdict: Answer) -> Option<Step> {
+    /// What happens next on this course; `None` when the node rests.
+    pub fn next_step(&self, course: Course) -> Option<Step> {
         let running = match &self.power {
             Power::Off => return Some(Step::PowerOn(Fate::Starts, Count::IsSaved)),
             Power::On(running) => running,
@@ -343,7 +354,14 @@ impl World {
                 Some(Step::Heard(Event::WindowOpened.into()))
             }
             None => None,
-            Some(Action::Judge) if !approved => Some(Step::Port(verdict)),
+            Some(Action::Judge) if course == Course::Sick && !approved => {
+                Some(Step::Port(Answer::Failed))
+            }
+            Some(Action::Install { .. })
+                if course == Course::WritesBringItDown && World::withheld(running).is_none() =>
+            {
+                Some(Step::Reset(None))
+            }
             Some(_) => Some(Step::Port(Answer::Done)),
         }
     }
