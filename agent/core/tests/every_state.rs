@@ -78,9 +78,7 @@ fn events(node: &Node, content: &Content) -> Vec<Event> {
         let others = others.map(|other| (ThisSlot::Once, other));
         let these = [ThisSlot::Again, ThisSlot::Kept].map(|this| (this, OtherSlot::Tried));
         for (this, other) in others.into_iter().chain(these) {
-            for evidence in
-                [None, Some(Cause::Panic), Some(Cause::Watchdog)]
-            {
+            for evidence in [None, Some(Cause::Panic), Some(Cause::Watchdog)] {
                 let evidence = evidence.map(failure);
                 // Two boot ids are enough: this boot's, and another.
                 let new = [if node.boot[0] == 1 { 2 } else { 1 }; 16];

@@ -222,12 +222,17 @@ fn a_system_that_switches_the_node_off_again_and_again_comes_back() {
 
 /// The old slot runs, although something else was to.
 fn at_home(update: fn(Trial) -> Update, other: OtherSlot) -> Update {
+    at_home_after(update, other, None).update
+}
+
+/// The same, with what the end before it left behind.
+fn at_home_after(update: fn(Trial) -> Update, other: OtherSlot, cause: Option<Cause>) -> Node {
     let version = Version::new("1").expect("a version");
     let committed = Some(Committed { slot: Slot::A, version: version.clone(), digest: None });
     let node = Node { committed, ..on_trial(update) };
-    let boot =
-        Boot { slot: Slot::A, version, id: [7; 16], this: ThisSlot::Once, other, evidence: None };
-    node.next(Event::Booted(boot), &policy()).update
+    let evidence = cause.map(|cause| Failure::new(cause, format_args!("seen")));
+    let boot = Boot { slot: Slot::A, version, id: [7; 16], this: ThisSlot::Once, other, evidence };
+    node.next(Event::Booted(boot), &policy())
 }
 
 #[test]
@@ -258,6 +263,32 @@ fn a_trial_that_was_activated_and_tried_is_over_when_the_old_slot_runs() {
     assert!(matches!(tried, Update::Condemning { .. }), "{tried:?}");
     let untried = at_home(activating, OtherSlot::Untried);
     assert!(matches!(untried, Update::Committing { .. }), "it settles first: {untried:?}");
+}
+
+#[test]
+fn a_release_that_never_ran_is_not_refused_for_how_the_old_system_ended() {
+    for cause in [Cause::Panic, Cause::Watchdog, Cause::AgentCrashed] {
+        let rebooting = |trial| Update::Rebooting { trial };
+        let node = at_home_after(rebooting, OtherSlot::Untried, Some(cause));
+        let Update::Condemning { failure, .. } = &node.update else { panic!("{:?}", node.update) };
+        assert_eq!(failure.cause, Cause::Write);
+        assert_eq!(failure.evidence, "the slot was activated and never tried");
+        let node = node.next(Event::Condemned(Ok(())), &policy());
+        assert!(node.refused.is_empty(), "{:?}", node.refused);
+    }
+}
+
+#[test]
+fn an_agent_that_ended_before_the_new_slot_was_tried_is_not_why_it_did_not_start() {
+    let activating = |trial| Update::Activating { trial, at: At::Now };
+    for update in [activating, |trial| Update::Rebooting { trial }] {
+        let ended = at_home_after(update, OtherSlot::Tried, Some(Cause::AgentCrashed)).update;
+        let Update::Condemning { failure, .. } = ended else { panic!("{ended:?}") };
+        assert_eq!(failure.cause, Cause::Attempts);
+        let ended = at_home_after(update, OtherSlot::Tried, Some(Cause::Panic)).update;
+        let Update::Condemning { failure, .. } = ended else { panic!("{ended:?}") };
+        assert_eq!(failure.cause, Cause::Panic);
+    }
 }
 
 #[test]

@@ -117,7 +117,7 @@ impl Node {
                 self.came_back(Tried { trial, restarts, shutdowns }, boot.evidence, policy)
             }
             U::Activating { trial, .. } | U::Rebooting { trial } => {
-                let failure = boot.evidence.unwrap_or_else(|| never_started(boot.other));
+                let failure = not_begun(boot.other, boot.evidence);
                 self.to(U::Condemning { trial, failure })
             }
             U::Probation { trial, restarts, shutdowns }
@@ -279,6 +279,16 @@ fn gave_way(committed: OtherSlot) -> Failure {
         }
         OtherSlot::Tried | OtherSlot::Bad => attempts_used(),
         OtherSlot::Unknown => unreadable(),
+    }
+}
+
+/// Why a trial never began. A slot that was never tried is not to blame for how the old system ended.
+fn not_begun(other: OtherSlot, evidence: Option<Failure>) -> Failure {
+    match other {
+        OtherSlot::Untried => never_started(other),
+        OtherSlot::Tried | OtherSlot::Bad | OtherSlot::Unknown => {
+            brought_down(evidence).unwrap_or_else(|| never_started(other))
+        }
     }
 }
 

@@ -79,6 +79,15 @@ pub const RULES: [(&str, Rule); 15] = [
     }),
     ("what never ran is not blamed", |from, event, to| match (&from.update, event) {
         (Update::Installing { .. }, Event::Booted(_)) => from.refused == to.refused,
+        (Update::Rebooting { trial }, Event::Booted(boot))
+            if boot.slot != trial.slot && boot.id != from.boot =>
+        {
+            let blamed = |to: &Update| match to {
+                Update::Condemning { failure, .. } => failure.cause.blames_release(),
+                _ => true,
+            };
+            boot.other != OtherSlot::Untried || !blamed(&to.update)
+        }
         _ => true,
     }),
     ("a tick changes nothing", |from, event, to| *event != Event::Ticked || from == to),
