@@ -1,46 +1,53 @@
 //! Every order of events, with power cuts anywhere: what must be true is true in every world that the node can reach.
 
+use expect_test::{Expect, expect};
 use steadfast_core::{At, Cause, Event, Node, Offer, Outcome};
 use steadfast_tests::simulated::disk::Data;
 use steadfast_tests::simulated::plug::Leaves;
-use steadfast_tests::simulated::story::walk;
+use steadfast_tests::simulated::story::{Walk, walk};
 use steadfast_tests::simulated::world::{Answer, Course, Power, Step, World};
 
-/// One new release, offered again and again, and two power cuts.
+/// One new release, offered again and again, and two power cuts. What one of them cut off is installed anew.
 #[test]
 fn no_two_power_cuts_leave_the_node_half_updated() {
-    holds(World::new(&[("2", At::Now)], 2));
+    let start = World::new(&[("2", At::Now)], 2).with_attempts(2);
+    holds(start, expect!["1667390 worlds, 33843722 steps, 23603586 cut, 16 to rest"]);
 }
 
 /// One new release that waits for its window, is cancelled or not, and one power cut.
 #[test]
 fn no_power_cut_around_a_window_leaves_the_node_half_updated() {
-    holds(World::new(&[("2", At::Window)], 1));
+    let start = World::new(&[("2", At::Window)], 1).with_attempts(2);
+    holds(start, expect!["847906 worlds, 11728209 steps, 6485490 cut, 17 to rest"]);
 }
 
 /// Two new releases, and resets at any time.
 #[test]
 fn no_order_of_two_releases_and_resets_leaves_the_node_half_updated() {
-    holds(World::new(&[("2", At::Now), ("3", At::Now)], 0));
+    let start = World::new(&[("2", At::Now), ("3", At::Now)], 0).with_attempts(2);
+    holds(start, expect!["4156580 worlds, 26223218 steps, 0 cut, 16 to rest"]);
 }
 
 /// One new release, and one fault: /data cannot be written or not even read for a while, or the boot script cannot write
 /// down that it counted.
 #[test]
 fn no_fault_of_the_disk_leaves_the_node_half_updated() {
-    holds(World::new(&[("2", At::Now)], 0).with_a_fault(&[Data::ReadOnly, Data::Gone]));
+    let start = World::new(&[("2", At::Now)], 0).with_a_fault(&[Data::ReadOnly, Data::Gone]);
+    holds(start.with_attempts(2), expect!["5181552 worlds, 29630835 steps, 0 cut, 16 to rest"]);
 }
 
-/// The same, with one power cut, where /data can always be read.
+/// The same, with one power cut, where /data can always be read, and an install that is cut off ends.
 #[test]
 fn no_power_cut_beside_a_fault_of_the_disk_leaves_the_node_half_updated() {
-    holds(World::new(&[("2", At::Now)], 1).with_a_fault(&[Data::ReadOnly]));
+    let start = World::new(&[("2", At::Now)], 1).with_a_fault(&[Data::ReadOnly]);
+    holds(start, expect!["3757974 worlds, 39561664 steps, 19766670 cut, 16 to rest"]);
 }
 
 /// One new release, one power cut, and a source that is asked again and may hold another bundle by then.
 #[test]
 fn no_source_that_changes_between_two_attempts_leaves_the_node_half_updated() {
-    holds(World::new(&[("2", At::Now)], 1).with_attempts(2));
+    let start = World::new(&[("2", At::Now)], 1).with_attempts(3);
+    holds(start, expect!["1117369 worlds, 15407105 steps, 8513004 cut, 22 to rest"]);
 }
 
 /// How often a bundle is asked for, and written.
@@ -102,8 +109,13 @@ fn node(world: &World) -> &Node {
     &running.saved.node
 }
 
-fn holds(start: World) {
+/// Every promise, in as many worlds as are known: a plug that never cuts, or a step that is not tried any more, shows.
+fn holds(start: World, figures: Expect) {
+    let cut = start.cuts > 0;
     let walk = walk(start).unwrap_or_else(|story| panic!("{story}"));
-    println!("{walk:?}");
-    assert!(walk.worlds > 10_000, "the walk is a walk: {walk:?}");
+    assert_eq!(walk.cuts > 0, cut, "power is lost where it may be, and nowhere else: {walk:?}");
+    let Walk { worlds, steps, cuts, longest_way_to_rest } = walk;
+    let found =
+        format!("{worlds} worlds, {steps} steps, {cuts} cut, {longest_way_to_rest} to rest");
+    figures.assert_eq(&found);
 }
