@@ -25,9 +25,10 @@ use crate::places;
 /// Loop devices that a node may see; more are there only on machines with as many in use.
 const LOOPS: usize = 256;
 
-/// The agent's settings: a verdict after a second, or after three; a server that is gone is asked once.
+/// The agent's settings: a verdict after a second, or after three; a server that is gone is asked twice, for an install
+/// that was cut off is begun again as often.
 const SETTINGS: &str = "[node]\nname = \"host\"\n[gate]\nsoak_s = 1\ndeadline_s = 3\n\
-                        [fetch]\nway = \"download\"\n[limits]\nfetch_attempts = 1\n";
+                        [fetch]\nway = \"download\"\n[limits]\nfetch_attempts = 2\n";
 
 /// What all nodes are made of.
 pub(super) struct Parts {
