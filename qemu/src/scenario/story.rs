@@ -76,13 +76,29 @@ pub(crate) fn good_update(stage: &mut Stage, release: &Variant) -> Result<()> {
 /// A bundle from a stick is committed.
 pub(crate) fn usb(stage: &mut Stage, release: &Variant) -> Result<()> {
     let before = before(stage)?;
-    stage.say("plugs the stick in");
+    untouched(stage)?;
+    stage.say("mounts the stick");
     let mount =
         format!("mkdir -p /run/media/stick && mount -o ro LABEL={STICK_LABEL} /run/media/stick");
     stage.guest.must(&mount, Duration::from_secs(60))?;
     update(stage, release, &format!("/run/media/stick/{}", release.bundle_name()))?;
     stage.guest.await_boot(&before.target)?;
     committed(stage, &before, release)
+}
+
+/// Of a stick that is plugged in nothing is mounted or read by itself, and nothing of ours can be reached from outside.
+fn untouched(stage: &mut Stage) -> Result<()> {
+    let quick = Duration::from_secs(60);
+    let mounted = format!("grep -c \"^$(blkid -L {STICK_LABEL}) \" /proc/mounts || [ $? = 1 ]");
+    let mounted = stage.guest.must(&mounted, quick)?;
+    stage.claim("mounts of the stick", mounted.trim(), "0");
+    // The states of a socket in /proc/net are those of include/net/tcp_states.h: 0A is LISTEN.
+    let listens = "awk '$4 == \"0A\"' /proc/net/tcp /proc/net/tcp6 | wc -l";
+    let listens = stage.guest.must(listens, quick)?;
+    stage.claim("TCP sockets that listen", listens.trim(), "0");
+    let state = stage.guest.status()?.update.state;
+    stage.claim("state beside a stick", state, "idle");
+    Ok(())
 }
 
 /// A required check fails.
