@@ -80,21 +80,28 @@ impl Rauc {
     }
 
     async fn verify(&self, offer: &Offer) -> Result<Inspected, Failure> {
-        let inspect = async {
-            let args = InspectArgs { access: self.access() };
-            self.installer().await?.inspect(&self.source(offer), args).await
-        };
-        match inspect.await {
+        match self.inspect(offer).await {
             Ok(info) => inspected(info),
             Err(error) => Err(self.failed(offer, &error).await),
+        }
+    }
+
+    async fn inspect(&self, offer: &Offer) -> Result<BundleInfo, Error> {
+        let (installer, source) = (self.installer().await?, self.source(offer));
+        let ask = || installer.inspect(&source, InspectArgs { access: self.access() });
+        match ask().await {
+            Err(Error::Busy) => {
+                others_end(&installer).await?;
+                ask().await
+            }
+            answer => answer,
         }
     }
 
     /// The failure. RAUC has no call to break an order off, so one that hangs is ended by starting RAUC
     /// anew; otherwise it would answer nobody again. Whether the order is given again, the core says.
     async fn failed(&self, offer: &Offer, error: &Error) -> Failure {
-        let hangs = matches!(error, Error::NoAnswer { .. } | Error::Stalled { .. });
-        if !hangs {
+        if !hangs(error) {
             return failure(error);
         }
         if let Err(error) = ask_systemd("RestartUnit", &("rauc.service", "replace")).await {
@@ -106,27 +113,21 @@ impl Rauc {
     }
 
     async fn install(&self, offer: &Offer, bundle: &Bundle, target: Slot) -> Result<(), Failure> {
-        let installer = self.installer().await.map_err(|error| failure(&error))?;
-        // An installation from an earlier life of the agent must end before ours can begin.
-        if let Some(running) = installer.running().await.map_err(|error| failure(&error))? {
-            tracing::info!("waiting for the end of an installation that is running already");
-            if let Err(error) = running.finish().await {
-                tracing::info!(%error, "it failed");
-            }
+        match self.write(offer).await {
+            Ok(installer) => written(&installer, bundle, target).await,
+            Err(error) => Err(self.failed(offer, &error).await),
         }
-        if let Err(error) = self.write(&installer, offer).await {
-            return Err(self.failed(offer, &error).await);
-        }
-        written(&installer, bundle, target).await
     }
 
-    async fn write(&self, installer: &Installer, offer: &Offer) -> Result<(), Error> {
+    async fn write(&self, offer: &Offer) -> Result<Installer, Error> {
+        let installer = self.installer().await?;
+        others_end(&installer).await?;
         let args = InstallArgs { access: self.access(), ..InstallArgs::default() };
         let mut installation = installer.install(&self.source(offer), args).await?;
         while let Some(progress) = installation.next().await? {
             self.progress.send_replace(Some((progress.percent, progress.message)));
         }
-        Ok(())
+        Ok(installer)
     }
 }
 
@@ -143,6 +144,24 @@ impl Port for Rauc {
             }
         }
     }
+}
+
+/// Waits for the end of an installation that is not this order's: one by hand, or of an earlier life of the agent.
+/// How it ends is nobody's concern here, unless it hangs: then it would keep RAUC from every order to come.
+async fn others_end(installer: &Installer) -> Result<(), Error> {
+    let Some(running) = installer.running().await? else { return Ok(()) };
+    tracing::info!("waiting for the end of an installation that is running already");
+    match running.finish().await {
+        Err(error) if hangs(&error) => return Err(error),
+        Err(error) => tracing::info!(%error, "it failed"),
+        Ok(()) => {}
+    }
+    Ok(())
+}
+
+/// Whether RAUC would answer nobody again.
+fn hangs(error: &Error) -> bool {
+    matches!(error, Error::NoAnswer { .. } | Error::Stalled { .. })
 }
 
 /// What was verified is what lies in the slot: RAUC's own record of it names the same manifest.
