@@ -8,13 +8,16 @@
 //! Always true: an entry that was reported as saved survives a power cut; a torn tail is cut off
 //! before the next entry is appended; when the folder cannot be written the ledger goes on in memory
 //! (a RAM file system) and says so, because a broken disk must not stop the node; what an agent wrote that
-//! could not read the disk never takes the place of what the disk says ([`held`]); on a disk that had room once
+//! could not read the disk never takes the place of what the disk says ([`held`]); a closed segment that cannot be
+//! read costs the node that much of its history, and nothing else ([`found`]); on a disk that had room once
 //! the next 64 KiB have their blocks already, so that a verdict, its ending and the boot after it
 //! are saved however full others make it ([`reserve`]).
 
+mod found;
 mod held;
 mod reserve;
 
+use found::{CLOSED, Found, closed, newest};
 use held::{End, Held, Joint};
 use reserve::Reserve;
 use ring::digest::{SHA256, digest};
@@ -26,9 +29,6 @@ use steadfast_core::ledger::{self, Entry, Last};
 
 /// A segment is closed when it grew past this size in bytes.
 const SEGMENT: u64 = 1 << 20;
-
-/// How many closed segments are kept.
-const CLOSED: usize = 8;
 
 /// The SHA-256 of some bytes.
 pub fn sha256(bytes: &[u8]) -> Digest {
@@ -96,7 +96,7 @@ impl LedgerFile {
             Ok((last, ledger)) => Ok((ledger, last)),
             Err(error) => {
                 let (mut ledger, in_memory) = LedgerFile::open_in(memory, memory, Kept::Memory)?;
-                let in_folder = read_all(folder).unwrap_or_default();
+                let in_folder = Found::read(folder);
                 let goes_on = Held::read(memory)?.joint(in_folder.end()).is_some();
                 folder.clone_into(&mut ledger.folder_wanted);
                 ledger.damage = Some(format!("{} cannot be used: {error}", folder.display()));
@@ -108,7 +108,7 @@ impl LedgerFile {
 
     fn open_in(folder: &Path, memory: &Path, kept: Kept) -> io::Result<(LedgerFile, Found)> {
         fs::create_dir_all(folder)?;
-        let path = folder.join("ledger");
+        let path = newest(folder);
         let fresh = !path.exists();
         let mut file =
             File::options().create(true).truncate(false).read(true).write(true).open(&path)?;
@@ -117,7 +117,7 @@ impl LedgerFile {
         if fresh {
             File::open(folder)?.sync_all()?;
         }
-        let mut found = read_all(folder)?;
+        let mut found = Found::read(folder).with_newest()?;
         found.tail = file.metadata()?.len() - found.newest_end;
         if found.tail > 0 {
             file.set_len(found.newest_end)?;
@@ -153,7 +153,9 @@ impl LedgerFile {
         held::set_aside(&self.folder, held.oldest(others))?;
         held.from(there).try_for_each(|frame| self.try_append(frame))?;
         if there < held.count() {
-            found = Found { tail: found.tail, ..read_all(&self.folder)? };
+            let tail = found.tail;
+            found = Found::read(&self.folder).with_newest()?;
+            found.tail = tail;
             (self.broken_at, self.foreign) = (found.broken_at, found.foreign());
         }
         held::forget(&self.memory)?;
@@ -177,7 +179,7 @@ impl LedgerFile {
         };
         let Ok((mut ledger, found)) = LedgerFile::open_in(&folder, &memory, Kept::Data) else {
             // What can be read, but not written, is the node's history all the same.
-            let read = || read_all(&folder).is_ok_and(|found| ahead(found.end()));
+            let read = || ahead(Found::read(&folder).end());
             return match held.began_anew() && read() {
                 true => Recovered::DiskIsAhead,
                 false => Recovered::Unchanged,
@@ -243,7 +245,7 @@ impl LedgerFile {
         for number in (1..CLOSED).rev().filter(|number| name(*number).exists()) {
             fs::rename(name(number), name(number + 1))?;
         }
-        let path = self.folder.join("ledger");
+        let path = newest(&self.folder);
         // It is written no more: its reserve is the next one's, on a full disk, too.
         self.file.set_len(self.length)?;
         fs::rename(&path, name(1))?;
@@ -281,20 +283,15 @@ impl LedgerFile {
         self.broken_at
     }
 
-    /// Calls `visit` with each whole entry, the oldest first.
+    /// Calls `visit` with each whole entry, the oldest first, without those of closed segments that cannot be
+    /// read.
     pub fn for_each(&self, mut visit: impl FnMut(Entry)) -> io::Result<()> {
-        for path in segments(&self.folder) {
-            let bytes = fs::read(path)?;
+        let mut tell = |bytes: Vec<u8>| {
             ledger::frames(&bytes).filter_map(|frame| frame.entry).for_each(&mut visit);
-        }
-        Ok(())
+        };
+        closed(&self.folder).filter_map(|path| fs::read(path).ok()).for_each(&mut tell);
+        fs::read(newest(&self.folder)).map(tell)
     }
-}
-
-/// The segments that are there, the oldest first.
-fn segments(folder: &Path) -> Vec<PathBuf> {
-    let closed = (1..=CLOSED).rev().map(|number| folder.join(format!("ledger.{number}")));
-    closed.chain([folder.join("ledger")]).filter(|path| path.exists()).collect()
 }
 
 /// Has the disk take what was written. An ext4 that became read-only after an error takes nothing, and its
@@ -306,71 +303,6 @@ fn synced(file: &File) -> io::Result<()> {
         true => Err(io::ErrorKind::ReadOnlyFilesystem.into()),
         false => Ok(()),
     }
-}
-
-#[derive(Default)]
-struct Found {
-    last: Option<Last>,
-    /// The digest of the last whole frame, whoever wrote it.
-    head: Option<Digest>,
-    entries: u64,
-    unknown: u64,
-    damaged: usize,
-    broken_at: Option<u64>,
-    newest_end: u64,
-    /// How many bytes behind the last whole frame were cut off.
-    tail: u64,
-}
-
-impl Found {
-    fn end(&self) -> End {
-        End { head: self.head, sequence: self.last.as_ref().map(|last| last.entry.sequence) }
-    }
-
-    fn foreign(&self) -> Option<Foreign> {
-        let head = self.head.filter(|_| self.last.is_none())?;
-        Some(Foreign { entries: self.entries, head })
-    }
-
-    /// What is wrong with it, beside a torn tail, which is never longer than one frame.
-    fn damage(&self) -> Option<String> {
-        let mut wrong = Vec::new();
-        if self.damaged > 0 {
-            wrong.push(format!("{} bytes in the middle are not entries", self.damaged));
-        }
-        if self.tail > ledger::MAX_FRAME as u64 {
-            wrong.push(format!("{} bytes at the end were not entries", self.tail));
-        }
-        if self.unknown > 0 {
-            wrong.push(format!("{} entries are another version's", self.unknown));
-        }
-        (!wrong.is_empty()).then(|| wrong.join("; "))
-    }
-}
-
-fn read_all(folder: &Path) -> io::Result<Found> {
-    let mut all = Found::default();
-    for path in segments(folder) {
-        let bytes = fs::read(path)?;
-        // The oldest segment may follow one that is no longer kept.
-        let first = || ledger::frames(&bytes).find_map(|frame| frame.entry);
-        let before = match all.head {
-            Some(head) => head,
-            None => first().filter(|it| it.sequence != 1).map_or(Digest::ZERO, |it| it.previous),
-        };
-        let found = ledger::read(&bytes, before, sha256);
-        all.last = found.last.or(all.last);
-        all.head = Some(found.head).filter(|_| found.entries > 0).or(all.head);
-        all.entries += found.entries;
-        all.unknown += found.unknown;
-        all.damaged += found.damaged;
-        all.broken_at = all.broken_at.or(found.broken_at);
-        all.newest_end = found.end as u64;
-    }
-    if let (Some(last), Some(head)) = (&mut all.last, all.head) {
-        last.head = head;
-    }
-    Ok(all)
 }
 
 #[cfg(test)]

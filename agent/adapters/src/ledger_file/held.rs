@@ -11,7 +11,8 @@
 //! disk is never appended to it; what is not appended is set aside on the disk before memory forgets it. Why:
 //! such an agent began with an empty memory, and what it knows says nothing against what the disk knows.
 
-use super::{SEGMENT, segments, sha256};
+use super::found::segments;
+use super::{SEGMENT, sha256};
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Write};
 use std::ops::Range;

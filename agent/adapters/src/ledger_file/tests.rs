@@ -1,6 +1,8 @@
 mod full;
 mod late;
+mod unread;
 
+use super::found::segments;
 use super::*;
 use steadfast_core::ledger::{MAX_FRAME, Stamp, encode};
 use steadfast_core::{Event, Node};
