@@ -1,6 +1,7 @@
 mod full;
 mod late;
 mod unread;
+mod worn;
 
 use super::found::segments;
 use super::*;

@@ -80,7 +80,7 @@ impl Drop for Disk {
     }
 }
 
-fn run(command: &mut Command) {
+pub(super) fn run(command: &mut Command) {
     let done = command.output();
     let done = done.unwrap_or_else(|error| panic!("{command:?} cannot be run here: {error}"));
     let said = String::from_utf8_lossy(&done.stderr);
