@@ -2,13 +2,14 @@
 //!
 //! ```text
 //! look: 4 bytes ─▶ how long, does it fit ─▶ go on: the rest ─▶ … ─▶ whole ─▶ SHA-256 ─▶ KEY.raucb
-//!   ▲                                        │ ▲
-//!   └─ another content, or none to join ─────┘ └── cut: pause, while Patience lasts
+//!   ▲                                        │ ▲                                │
+//!   ├─ another content, or none to join ─────┘ └── cut: pause, while Patience   │
+//!   └─ not what was offered, and of several answers: once more ─────────────────┘
 //! ```
 //!
 //! Always true: only bytes are joined that a server says are of one content, or that are to have one digest in
-//! the end; a good beginning is given up only for the beginning of another bundle, so that what a captive
-//! portal says costs nothing; no byte is asked for twice of a server that serves ranges and names its content.
+//! the end; a server is not blamed for what another one sent; a good beginning is given up only for the beginning
+//! of another bundle, so that what a captive portal says costs nothing; no byte is asked for twice of a server that serves ranges and names its content.
 
 use super::patience::{DRY, Patience};
 use super::writer::{Writer, unwritten};
@@ -37,6 +38,16 @@ pub(super) struct Attempt<'a> {
     patience: Patience,
     /// Whether it began anew since the last pause: a server that changes its mind each time is waited for.
     renewed: bool,
+    origin: Origin,
+}
+
+/// Of how many contents the bytes may be that are here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Origin {
+    /// Of one: this attempt had them from their beginning, in one answer or under one validator.
+    One,
+    /// Of several: they were here before, or nothing tells that their answers are of one content.
+    Joined,
 }
 
 /// An attempt that is over, or was left, tells no progress any more.
@@ -80,10 +91,29 @@ impl<'a> Attempt<'a> {
         let length = partial.length();
         tracing::info!(source = %offer.source, length, "the download goes on from here");
         let (writer, patience) = (Writer::new(partial, kept.disk.clone()), Patience::new(length));
-        Attempt { offer, port, kept, writer, patience, renewed: false }.run().await
+        let origin = if length > 0 { Origin::Joined } else { Origin::One };
+        Attempt { offer, port, kept, writer, patience, renewed: false, origin }.run().await
     }
 
     async fn run(mut self) -> Result<(), Missed> {
+        let mut again = false;
+        loop {
+            self.come().await?;
+            let Some(missed) = self.wrong().await? else { break };
+            if self.origin == Origin::One || again {
+                forget(self.offer, self.kept).await?;
+                return Err(missed);
+            }
+            self.given_up("what was joined is not what was offered");
+            self.restart().await?;
+            (self.patience, again) = (Patience::new(0), true);
+        }
+        tracing::info!(source = %self.offer.source, length = self.writer.length(), "downloaded");
+        self.writer.finish().await
+    }
+
+    /// Connects until all of it is here.
+    async fn come(&mut self) -> Result<(), Missed> {
         let mut next = Next::GoOn;
         while !self.is_whole() {
             next = match self.connection(next).await {
@@ -97,7 +127,7 @@ impl<'a> Attempt<'a> {
                 Err(missed) => return Err(missed),
             };
         }
-        self.finish().await
+        self.writer.sync().await
     }
 
     fn is_whole(&self) -> bool {
@@ -137,6 +167,7 @@ impl<'a> Attempt<'a> {
             (200, Part::From { first, .. }) if self.is_same(&opened.head) => {
                 // It serves no ranges. What is here is kept all the same: the connection may break again.
                 let total = self.total(host, opened.head.length)?;
+                self.joins(&opened.head);
                 self.comes_from(opened.head.validator.clone(), total).await?;
                 self.body(host, &mut opened, *first).await
             }
@@ -158,7 +189,7 @@ impl<'a> Attempt<'a> {
         if opened.head.validator.is_none() && self.offer.content.is_none() {
             return Ok(Next::Whole);
         }
-        self.writer.restart().await?;
+        self.restart().await?;
         self.comes_from(opened.head.validator, total).await?;
         self.writer.append(&first).await?;
         self.patience.saw(first.len() as u64, self.writer.length());
@@ -186,6 +217,7 @@ impl<'a> Attempt<'a> {
             return self.anew(host, "its content was exchanged");
         }
         let validator = theirs.or(ours).map(str::to_owned);
+        self.joins(&opened.head);
         self.comes_from(validator, total).await?;
         self.body(host, opened, 0).await
     }
@@ -200,7 +232,7 @@ impl<'a> Attempt<'a> {
         }
         self.begins(host, first.get(..MAGIC.len()).unwrap_or(&first))?;
         self.given_up("it can be had only as a whole, or was exchanged");
-        self.writer.restart().await?;
+        self.restart().await?;
         self.comes_from(opened.head.validator.clone(), total).await?;
         self.take(host, &first).await?;
         self.body(host, &mut opened, 0).await
@@ -253,6 +285,13 @@ impl<'a> Attempt<'a> {
         let (ours, theirs) = (self.validator(), head.validator.as_deref());
         let exchanged = ours.is_some() && ours != theirs;
         total == head.length && !exchanged && (ours.is_some() || self.offer.content.is_some())
+    }
+
+    /// Notes what an answer says of the bytes that it goes on from.
+    fn joins(&mut self, head: &Head) {
+        if self.validator().is_none_or(|ours| head.validator.as_deref() != Some(ours)) {
+            self.origin = Origin::Joined;
+        }
     }
 
     /// Whether a bundle begins like this. Where a good beginning is here already, what does not is
@@ -310,20 +349,23 @@ impl<'a> Attempt<'a> {
         });
     }
 
-    /// All of it is here: is it what was offered?
-    async fn finish(mut self) -> Result<(), Missed> {
-        self.writer.sync().await?;
-        if let Some(content) = self.offer.content {
-            self.kept.progress.send_replace(Some((100, "checking its SHA-256".to_owned())));
-            let found = content::sha256(self.writer.partial().path(), DISK).await;
-            let right = found.map_err(|error| unreadable(self.kept, error));
-            if let Err(missed) = right.and_then(|found| is_content(found, content)) {
+    /// Why what is here is not what was offered, if it is not. The error is the disk's.
+    async fn wrong(&self) -> Result<Option<Missed>, Missed> {
+        let Some(content) = self.offer.content else { return Ok(None) };
+        self.kept.progress.send_replace(Some((100, "checking its SHA-256".to_owned())));
+        match content::sha256(self.writer.partial().path(), DISK).await {
+            Ok(found) => Ok(is_content(found, content).err()),
+            Err(error) => {
                 forget(self.offer, self.kept).await?;
-                return Err(missed);
+                Err(unreadable(self.kept, error))
             }
         }
-        tracing::info!(source = %self.offer.source, length = self.writer.length(), "downloaded");
-        self.writer.finish().await
+    }
+
+    /// Forgets all that came.
+    async fn restart(&mut self) -> Result<(), Missed> {
+        self.origin = Origin::One;
+        self.writer.restart().await
     }
 }
 

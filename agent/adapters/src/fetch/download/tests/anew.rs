@@ -86,6 +86,31 @@ async fn a_server_that_serves_no_ranges_is_downloaded_from_and_what_is_here_is_k
 }
 
 #[tokio::test]
+async fn a_good_bundle_is_not_damaged_because_of_what_another_source_sent_of_it() {
+    for validator in [None, Some("ETag: \"theirs\"")] {
+        let (node, body) = (Node::new(), bundle(50_000));
+        let (wrong, right) = (Server::of(exchanged(50_000)).await, Server::of(body.clone()).await);
+        cut_off_after(&node, &named(&wrong.url(), &body), &wrong, 20_000).await;
+        right.offered().validator = validator;
+        let offer = named(&right.url(), &body);
+        assert_eq!(node.fetched(&offer).await, Ok(()));
+        assert!(node.bundle(&offer) == body, "two contents were joined");
+        assert_eq!(right.sent(), [20_000..50_000, 0..4, 4..50_000]);
+    }
+}
+
+#[tokio::test]
+async fn what_is_joined_and_wrong_is_asked_for_once_more_and_then_it_is_damaged() {
+    let (node, body) = (Node::new(), bundle(50_000));
+    let wrong = Server::of(exchanged(50_000)).await;
+    wrong.offered().validator = None;
+    let failure = node.fetched(&named(&wrong.url(), &body)).await.expect_err("it is another");
+    assert_eq!(failure.cause, Cause::Damaged, "{failure}");
+    assert_eq!(wrong.sent(), [0..4, 4..50_000, 0..4, 4..50_000]);
+    assert_eq!(node.files(), 0);
+}
+
+#[tokio::test]
 async fn a_portals_page_costs_nothing_of_what_is_here() {
     let node = Node::new();
     let (server, offer) = begun(&node).await;
