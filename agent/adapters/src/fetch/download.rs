@@ -185,7 +185,12 @@ impl<'a> Attempt<'a> {
         let range = opened.head.range.filter(|range| range.first == 0);
         let total = self.total(host, range.and_then(|range| range.total))?;
         let first = opened.first(MAGIC.len()).await.map_err(unanswered)?;
-        self.begins(host, &first)?;
+        let begins = bundle_begins(&self.offer.source, &first);
+        // Where a good beginning is here already, what is none is somebody else's answer.
+        begins.map_err(|damaged| match self.writer.length() {
+            0 => damaged,
+            _ => something_else(host),
+        })?;
         if opened.head.validator.is_none() && self.offer.content.is_none() {
             return Ok(Next::Whole);
         }
@@ -222,7 +227,8 @@ impl<'a> Attempt<'a> {
         self.body(host, opened, 0).await
     }
 
-    /// All of it, whatever is here.
+    /// All of it, whatever is here. What is no bundle is the word of somebody in between: of a portal before the
+    /// login, say, who answers 200 to whatever is asked.
     async fn whole(&mut self, host: &str, mut opened: Opened) -> Result<Next, Missed> {
         let total = self.total(host, opened.head.length)?;
         let mut first = Vec::new();
@@ -230,7 +236,9 @@ impl<'a> Attempt<'a> {
             let Some(data) = opened.chunk().await.map_err(unanswered)? else { break };
             first.extend_from_slice(&data);
         }
-        self.begins(host, first.get(..MAGIC.len()).unwrap_or(&first))?;
+        if !first.starts_with(&MAGIC) {
+            return Err(something_else(host));
+        }
         self.given_up("it can be had only as a whole, or was exchanged");
         self.restart().await?;
         self.comes_from(opened.head.validator.clone(), total).await?;
@@ -291,16 +299,6 @@ impl<'a> Attempt<'a> {
     fn joins(&mut self, head: &Head) {
         if self.validator().is_none_or(|ours| head.validator.as_deref() != Some(ours)) {
             self.origin = Origin::Joined;
-        }
-    }
-
-    /// Whether a bundle begins like this. Where a good beginning is here already, what does not is
-    /// somebody else's answer.
-    fn begins(&self, host: &str, first: &[u8]) -> Result<(), Missed> {
-        let begins = bundle_begins(&self.offer.source, first);
-        match self.writer.length() {
-            0 => begins,
-            _ => begins.map_err(|_| network(format_args!("{host} sent something else"))),
         }
     }
 
@@ -367,6 +365,10 @@ impl<'a> Attempt<'a> {
         self.origin = Origin::One;
         self.writer.restart().await
     }
+}
+
+fn something_else(host: &str) -> Missed {
+    network(format_args!("{host} sent something else"))
 }
 
 /// Whether the whole bundle is here, and is what was offered. What lay on a disk is read again before it is

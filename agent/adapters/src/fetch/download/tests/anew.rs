@@ -126,6 +126,28 @@ async fn a_portals_page_costs_nothing_of_what_is_here() {
 }
 
 #[tokio::test]
+async fn a_portals_page_at_the_first_contact_is_the_network_and_the_bundle_is_asked_for_again() {
+    let (node, body) = (Node::new(), bundle(50_000));
+    let server = Server::of(b"<html>Please log in".to_vec()).await;
+    (server.offered().serves_ranges, server.offered().validator) = (false, None);
+    let offer = offer(&server.url());
+    let failure = node.fetched(&offer).await.expect_err("it is no bundle");
+    assert_eq!(failure.cause, Cause::Network, "{failure}");
+    assert!(failure.evidence.ends_with("sent something else"), "{failure}");
+    // Somebody logged in.
+    (server.offered().serves_ranges, server.offered().validator) = (true, Some("ETag: \"one\""));
+    comes_to_be(&node, &offer, &server, body).await;
+}
+
+#[tokio::test]
+async fn what_a_server_that_serves_ranges_begins_with_otherwise_is_no_bundle() {
+    let node = Node::new();
+    let server = Server::of(b"<html>Not found, says 206".to_vec()).await;
+    let failure = node.fetched(&offer(&server.url())).await.expect_err("it is no bundle");
+    assert_eq!(failure.cause, Cause::Damaged, "{failure}");
+}
+
+#[tokio::test]
 async fn a_server_that_changes_its_mind_each_time_is_the_network() {
     let node = Node::new();
     let mut answered = 0;
