@@ -104,6 +104,7 @@ impl Records {
                 return Ok(());
             }
         }
+        self.clear_halves();
         let worth_it = self.outweigh(record);
         while let Err(error) = write(record) {
             let left = self.list().len();
@@ -154,6 +155,17 @@ impl Records {
             .collect();
         found.sort_by_key(|(failed, _)| failed.sequence);
         found
+    }
+
+    /// Removes what a power cut left of records that were being removed: nobody counts what does not say whose it is.
+    fn clear_halves(&self) {
+        let Ok(folder) = fs::read_dir(&self.folder) else { return };
+        let paths = folder.flatten().map(|entry| entry.path()).filter(|path| path.is_dir());
+        for half in paths.filter(|path| path.join("about").try_exists().is_ok_and(|there| !there)) {
+            if let Err(error) = fs::remove_dir_all(&half) {
+                tracing::warn!(half = %half.display(), %error, "half a record could not be removed");
+            }
+        }
     }
 
     fn place(&self, failed: &Failed) -> PathBuf {
@@ -294,5 +306,19 @@ mod tests {
         let (saved, left) = fifth(2, io::ErrorKind::ReadOnlyFilesystem);
         assert_eq!(saved.expect_err("it is broken").kind(), io::ErrorKind::ReadOnlyFilesystem);
         assert_eq!(left, [1, 2, 3, 4]);
+    }
+
+    #[test]
+    fn what_a_cut_left_of_a_record_that_was_being_removed_goes_with_the_next_one() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let records = Records::new(folder.path());
+        (1..=2).for_each(|sequence| records.save(&record(sequence)).expect("writable"));
+        let half = records.place(&record(1).failed);
+        write(&half.join("journal"), b"the last line\n").expect("writable");
+        fs::remove_file(half.join("about")).expect("it is there");
+        records.save(&record(3)).expect("writable");
+        assert!(!half.exists());
+        let left = records.all();
+        assert_eq!(left, [record(2), record(3)]);
     }
 }
