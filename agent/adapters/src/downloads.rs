@@ -103,14 +103,19 @@ impl Downloads {
 
     /// Removes what is not needed. Done once the entry is saved that says so.
     pub fn keep(&self, needed: Needed<'_>) -> io::Result<()> {
+        remove(self.unneeded(needed)?)
+    }
+
+    fn unneeded(&self, needed: Needed<'_>) -> io::Result<Vec<PathBuf>> {
         let wanted = match needed {
             Needed::By(offer) => key(offer),
             Needed::Later | Needed::Never => String::new(),
         };
         let entries = match fs::read_dir(&self.folder) {
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
             entries => entries?,
         };
+        let mut unneeded = Vec::new();
         for entry in entries {
             let entry = entry?;
             let name = entry.file_name();
@@ -122,11 +127,10 @@ impl Downloads {
                 Needed::Never => false,
             });
             if !stays {
-                fs::remove_file(entry.path())?;
-                tracing::info!(file = %entry.path().display(), "no update needs it any more");
+                unneeded.push(entry.path());
             }
         }
-        Ok(())
+        Ok(unneeded)
     }
 
     /// Removes what came of this offer.
@@ -148,6 +152,20 @@ impl Downloads {
     fn file(&self, offer: &Offer, kind: &str) -> PathBuf {
         self.folder.join(format!("{}.{kind}", key(offer)))
     }
+}
+
+/// Removes each that can be removed; the error is that of the first that cannot. One that is gone is no error: whoever
+/// wrote the download may still end what he had begun when it was taken back.
+fn remove(files: Vec<PathBuf>) -> io::Result<()> {
+    let mut removed = Ok(());
+    for file in files {
+        match fs::remove_file(&file) {
+            Ok(()) => tracing::info!(file = %file.display(), "no update needs it any more"),
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => removed = removed.and(Err(error)),
+        }
+    }
+    removed
 }
 
 /// What the downloads are needed for.

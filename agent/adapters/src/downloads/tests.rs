@@ -51,6 +51,21 @@ fn only_what_the_offer_under_way_needs_is_kept() {
 }
 
 #[test]
+fn a_file_that_goes_or_cannot_go_while_the_others_are_removed_keeps_none_of_them() {
+    let (folder, downloads) = downloads();
+    begun(&downloads, &offer("http://a/1", None));
+    let unneeded = downloads.unneeded(Needed::Never).expect("its own folder");
+    assert_eq!(unneeded.len(), 3);
+    fs::rename(&unneeded[0], folder.path().join("renamed meanwhile")).expect("writable");
+    remove(unneeded).expect("what is gone is gone");
+    assert_eq!(names(&folder), Vec::<String>::new());
+    begun(&downloads, &offer("http://a/1", None));
+    fs::create_dir(folder.path().join("downloads/stays")).expect("writable");
+    downloads.keep(Needed::Never).expect_err("it is no file");
+    assert_eq!(names(&folder), ["stays"]);
+}
+
+#[test]
 fn a_name_tells_nothing_of_the_url() {
     let (_folder, downloads) = downloads();
     let offer = offer("http://a/x.raucb?token=secret", None);
