@@ -1,5 +1,6 @@
 //! The loop: one event in, one decision, one entry saved, one order out.
 
+mod tick;
 mod witness;
 
 use super::board::{self, Board, Running};
@@ -17,7 +18,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use steadfast_adapters::checks::Checks;
 use steadfast_adapters::downloads::{Downloads, Needed};
 use steadfast_adapters::evidence::Start;
-use steadfast_adapters::ledger_file::{Foreign, Kept, LedgerFile, Recovered, sha256};
+use steadfast_adapters::ledger_file::{Foreign, Kept, LedgerFile, sha256};
 use steadfast_adapters::service_manager;
 use steadfast_adapters::watchdog::Watchdog;
 use steadfast_core::ledger::Stamp;
@@ -67,19 +68,9 @@ pub async fn live(paths: &Paths, config: Config, board: Board) -> Result<(), Age
                 return Ok(());
             }
             _ = tick.tick() => {
-                match life.ledger.recover() {
-                    Recovered::Unchanged => life.retry_evidence(),
-                    Recovered::OnDisk => {
-                        life.recover_evidence();
-                        life.clear_downloads();
-                    }
-                    Recovered::DiskIsAhead => {
-                        tracing::warn!("/data knows more than this agent, which starts anew");
-                        life.leave();
-                        return Ok(());
-                    }
+                if life.ticked()?.is_break() {
+                    return Ok(());
                 }
-                life.turn(life.tick())?;
             }
             ask = next(&mut asked) => life.answer(ask)?,
             () = life.reporter.moved() => life.tell_clients(),
@@ -274,13 +265,6 @@ impl Life {
             (env.running(slot, trial), env.standing(slot.other(), trial))
         });
         Event::Booted(Boot { slot, version, id, this, other, evidence })
-    }
-
-    /// What a tick means: time, or that the window is open for what is ready.
-    fn tick(&self) -> Event {
-        let ready = matches!(self.machine.node().update, Update::Ready { .. });
-        let open = self.window.is_none_or(|window| window.is_open(self.clock()));
-        if ready && open { Event::WindowOpened } else { Event::Ticked }
     }
 
     fn clock(&self) -> Clock {

@@ -132,6 +132,28 @@ async fn a_download_that_is_taken_back_is_left_and_frees_its_room() {
 }
 
 #[tokio::test]
+async fn what_a_download_still_wrote_when_it_was_taken_back_goes_with_the_next_tick() {
+    within(async {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut config = config(&folder);
+        config.fetch.way = Way::Download;
+        let mut node = node(&folder, &config);
+        settled(&mut node);
+        assert_eq!(answer(&mut node.life, update("http://a/2.raucb")), Response::Accepted);
+        assert_eq!(answer(&mut node.life, Request::Cancel), Response::Accepted);
+        begin_download(&node, "http://a/2.raucb");
+        assert!(node.life.ticked().expect("a turn").is_continue());
+        assert_eq!(downloaded(&node), 0);
+        // One that is under way is let alone.
+        assert_eq!(answer(&mut node.life, update("http://a/3.raucb")), Response::Accepted);
+        begin_download(&node, "http://a/2.raucb");
+        assert!(node.life.ticked().expect("a turn").is_continue());
+        assert_eq!(downloaded(&node), 2);
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_digest_that_nobody_would_hold_the_bundle_against_is_refused() {
     within(async {
         let content = Some(sha256(b"2"));

@@ -2,6 +2,7 @@
 
 use super::*;
 use std::fs;
+use steadfast_adapters::ledger_file::Recovered;
 use steadfast_core::ledger::{MAX_FRAME, encode};
 
 const REFUSED: Digest = Digest([9; 32]);

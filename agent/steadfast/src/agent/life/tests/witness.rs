@@ -4,6 +4,7 @@ use super::*;
 use std::fs;
 use std::path::PathBuf;
 use steadfast_adapters::evidence::record::Record;
+use steadfast_adapters::ledger_file::Recovered;
 
 /// The first start after 2.0 was tried in slot B and the other slot came up.
 fn fell_back(node: &mut Node) -> Event {
