@@ -6,8 +6,9 @@
 //! ```
 //!
 //! Always true: nobody waits for it, neither journald nor the agent, so that a broken /data stops no one who
-//! logs; it does nothing while nothing is logged; a reset loses at most what [`pace`] says. Why a process of
-//! its own: it must be there when the agent hangs, crashes or never starts.
+//! logs; it does nothing while nothing is logged; a reset loses at most what [`pace`] says; a boot that was asked
+//! to end says so, for it may be shown for one after it. Why a process of its own: it must be there when the agent
+//! hangs, crashes or never starts.
 
 use crate::agent::board::{BoardError, Running};
 use crate::agent::config::Config;
@@ -25,6 +26,10 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 /// How the journal is read: as many lines of this boot as could fit; it may hold a thousand times as many.
 const AS_KEPT: [&str; 4] = ["--boot", "--lines=800", "--output=short-monotonic", "--quiet"];
+
+/// The last line of a journal that was asked to end. It is shown for whatever failed next, which may be a boot that
+/// ended before it could keep a line of its own.
+const ASKED_TO_END: &str = "-- asked to end here: what failed later, in this shutdown or in a boot after it, is not in these lines --\n";
 
 /// How long journald may take for what it is asked at the end; the unit's `TimeoutStopSec` holds both questions.
 const LAST_WORDS: Duration = Duration::from_secs(2);
@@ -117,12 +122,14 @@ async fn follow(
         }
     };
     // journald wakes its readers up to 250 ms late: the last words are asked for, the stream may not have them.
-    if asked
-        && let Ok(journal) = now.await
-        && !journal.is_empty()
-    {
-        tail = Tail::default();
-        tail.feed(&journal);
+    if asked {
+        if let Ok(journal) = now.await
+            && !journal.is_empty()
+        {
+            tail = Tail::default();
+            tail.feed(&journal);
+        }
+        tail.feed(ASKED_TO_END.as_bytes());
     }
     write(&mut file, &tail, &mut silent);
     Ok(asked)

@@ -91,8 +91,8 @@ async fn an_ordered_end_keeps_what_the_journal_holds_and_not_only_what_its_reade
     assert!(keeping.kept.await.expect("it ends").expect("it wrote"));
     let kept = Kept::of_boot_before([2; 16], keeping.folder.path()).expect("written");
     assert_eq!(
-        (kept.heading.slot, kept.lines.join("/")),
-        (Slot::B, "one/the agent's last word".into())
+        (kept.heading.slot, &kept.lines[..2]),
+        (Slot::B, &["one".to_owned(), "the agent's last word".to_owned()][..])
     );
 }
 
@@ -104,8 +104,21 @@ async fn an_ordered_end_whose_journal_cannot_be_read_keeps_what_came_until_then(
         keeping.end.send(()).expect("it listens");
         assert!(keeping.kept.await.expect("it ends").expect("it wrote"));
         let kept = Kept::of_boot_before([2; 16], keeping.folder.path()).expect("written");
-        assert_eq!(kept.lines, ["one"]);
+        assert_eq!(kept.lines[..1], ["one"]);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_boot_that_ended_in_order_is_not_taken_for_one_after_it_that_failed_and_said_nothing() {
+    let mut keeping = keeping(Path::to_owned);
+    keeping.log("all is well\n").await;
+    keeping.end.send(()).expect("it listens");
+    assert!(keeping.kept.await.expect("it ends").expect("it wrote"));
+    // The boot after it kept nothing; this is the one that tells of it.
+    let shown = Kept::of_boot_before([3; 16], keeping.folder.path()).expect("written").lines;
+    let [said, end] = &shown[..] else { panic!("{shown:?}") };
+    assert_eq!(said, "all is well");
+    assert!(end.contains("asked to end here") && end.contains("in a boot after it"), "{end}");
 }
 
 #[tokio::test(start_paused = true)]
