@@ -66,6 +66,8 @@ pub struct LedgerFile {
     folder_wanted: PathBuf,
     memory: PathBuf,
     kept: Kept,
+    /// Whether it is in memory because the disk had no room when that was last tried.
+    crowded_out: bool,
     file: File,
     length: u64,
     reserve: Reserve,
@@ -99,6 +101,7 @@ impl LedgerFile {
                 let in_folder = Found::read(folder);
                 let goes_on = Held::read(memory)?.joint(in_folder.end()).is_some();
                 folder.clone_into(&mut ledger.folder_wanted);
+                ledger.crowded_out = is_full(&error);
                 ledger.damage = Some(format!("{} cannot be used: {error}", folder.display()));
                 ledger.foreign = ledger.foreign.or(in_folder.foreign());
                 Ok((ledger, in_memory.last.filter(|_| goes_on).or(in_folder.last)))
@@ -133,6 +136,7 @@ impl LedgerFile {
             folder_wanted: folder.to_owned(),
             memory: memory.to_owned(),
             kept,
+            crowded_out: false,
             file,
             length: found.newest_end,
             reserve,
@@ -170,6 +174,10 @@ impl LedgerFile {
             self.keep_up();
             return Recovered::Unchanged;
         }
+        // What is on the disk is known; it is read again once there is room.
+        if self.crowded_out && reserve::is_at_its_end(&newest(&self.folder_wanted)) {
+            return Recovered::Unchanged;
+        }
         // Its own lock must not keep it out of carrying itself over.
         let (folder, memory) = (self.folder_wanted.clone(), self.memory.clone());
         let Ok(held) = Held::read(&memory) else { return Recovered::Unchanged };
@@ -188,7 +196,8 @@ impl LedgerFile {
         if ahead(found.end()) {
             return Recovered::DiskIsAhead;
         }
-        if ledger.carry_over(found).is_err() {
+        if let Err(error) = ledger.carry_over(found) {
+            self.crowded_out = is_full(&error);
             return Recovered::Unchanged;
         }
         tracing::info!(folder = %folder.display(), "the ledger is back on its disk");
@@ -215,6 +224,7 @@ impl LedgerFile {
                 let folder = self.folder.clone();
                 let (mut ledger, _) =
                     LedgerFile::open_in(&self.memory, &self.memory, Kept::Memory)?;
+                ledger.crowded_out = is_full(&error);
                 ledger.damage = Some(format!("{} cannot be written: {error}", folder.display()));
                 ledger.folder_wanted = folder;
                 *self = ledger;
@@ -292,6 +302,10 @@ impl LedgerFile {
         closed(&self.folder).filter_map(|path| fs::read(path).ok()).for_each(&mut tell);
         fs::read(newest(&self.folder)).map(tell)
     }
+}
+
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 /// Has the disk take what was written. An ext4 that became read-only after an error takes nothing, and its

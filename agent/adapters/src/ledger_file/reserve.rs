@@ -13,6 +13,7 @@
 use rustix::fs::{FallocateFlags, fallocate};
 use rustix::io::Errno;
 use std::fs::File;
+use std::path::Path;
 
 /// How much is reserved, in bytes: the longest entry more than twenty times.
 pub(super) const RESERVE: u64 = 64 << 10;
@@ -41,10 +42,22 @@ impl Reserve {
     /// Whether a quarter of it is used and the disk is too full to give more. A file system that reserves
     /// nothing (fallocate(2), EOPNOTSUPP) is not full.
     pub fn is_wanting(&self, length: u64) -> bool {
-        self.is_low(length) && matches!(self.refused, Some(Errno::NOSPC | Errno::DQUOT))
+        self.is_low(length) && self.refused.is_some_and(is_full)
     }
 
     fn is_low(&self, length: u64) -> bool {
         self.until < length + RESERVE * 3 / 4
     }
+}
+
+/// Whether the disk has no room for one entry more in this file: a look that reads nothing of it.
+pub(super) fn is_at_its_end(path: &Path) -> bool {
+    let Ok(file) = File::options().write(true).open(path) else { return false };
+    let Ok(length) = file.metadata().map(|found| found.len()) else { return false };
+    let entry = steadfast_core::ledger::MAX_FRAME as u64;
+    fallocate(&file, FallocateFlags::KEEP_SIZE, length, entry).is_err_and(is_full)
+}
+
+fn is_full(error: Errno) -> bool {
+    matches!(error, Errno::NOSPC | Errno::DQUOT)
 }

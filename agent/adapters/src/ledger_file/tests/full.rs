@@ -193,6 +193,38 @@ fn there_is_room_for_an_update_only_with_the_reserve_of_one() {
     assert!(ledger.has_room());
 }
 
+/// Whether anybody has read this file since this was asked last (`relatime` notes that).
+fn was_read(path: &Path) -> bool {
+    let never = std::time::SystemTime::UNIX_EPOCH;
+    let file = File::options().write(true).open(path).expect("it is there");
+    let read = file.metadata().and_then(|found| found.accessed()).expect("ext4 knows") != never;
+    file.set_times(fs::FileTimes::new().set_accessed(never)).expect("ours");
+    read
+}
+
+#[test]
+fn the_ledger_of_a_full_disk_is_read_again_only_once_there_is_room() {
+    let disk = Disk::new();
+    let (mut ledger, _) = disk.open();
+    disk.fill();
+    let (mut head, mut count) = (Digest::ZERO, 0);
+    while ledger.kept() == Kept::Data {
+        count += 1;
+        head = append(&mut ledger, count, head);
+    }
+    let path = disk.data().join("ledger");
+    was_read(&path);
+    for _ in 0..3 {
+        assert_eq!(ledger.recover(), Recovered::Unchanged);
+    }
+    assert!(!was_read(&path), "nothing is to be learnt from it");
+    append(&mut ledger, count + 1, head);
+    disk.clear();
+    assert_eq!(ledger.recover(), Recovered::OnDisk);
+    assert!(was_read(&path));
+    assert_eq!((ledger.entries(), ledger.broken_at()), (count + 1, None));
+}
+
 /// What is left of a boot whose kernel said so much.
 fn said(sequence: u64, lines: usize) -> Record {
     let (version, slot, reset) = ("2.0".to_owned(), Slot::B, LastReset::ByWatchdog);
