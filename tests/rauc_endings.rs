@@ -1,19 +1,18 @@
 //! How installations end, and what is known then.
 
-use std::{collections::HashMap, time::Duration};
+use std::time::Duration;
 
 use rauc_bindings::{
     BootStatus, Error, FailureKind, InspectArgs, InstallArgs, Installer, Limits, Operation,
     SlotState, WriteStatus,
 };
 use tokio::time::Instant;
-use zbus::zvariant::Value;
 
 use super::rauc_host::{
     RaucHost, Setup,
     bundles::{Recipe, image},
     impostor,
-    steps::{copying, failure, held, install, slot, text, within},
+    steps::{copying, failure, held, install, order_unasked, slot, text, within},
 };
 
 #[tokio::test]
@@ -158,23 +157,17 @@ async fn an_installation_of_somebody_else_can_be_followed_to_its_end() {
 async fn a_rauc_that_calls_itself_idle_while_it_installs_is_still_busy() {
     let host = RaucHost::start().await;
     let (gate, source, first) = held(&host).await;
-    // Another client that does not ask first: RAUC 1.13 refuses it and then calls itself idle.
-    let none = HashMap::<&str, Value<'_>>::new();
-    let body = (source.as_str(), none);
-    let order = host.connection.call_method(
-        Some("de.pengutronix.rauc"),
-        "/",
-        Some("de.pengutronix.rauc.Installer"),
-        "InstallBundle",
-        &body,
-    );
-    order.await.expect_err("RAUC does one installation at a time");
+    // RAUC 1.13 refuses it and then calls itself idle.
+    order_unasked(&host, &source).await.expect_err("RAUC does one installation at a time");
     assert_eq!(host.installer.operation().await.expect("RAUC is there"), Operation::Idle);
 
     let second = host.installer.install(&source, InstallArgs::default()).await;
     assert!(matches!(second, Err(Error::Busy)), "{:?}", second.err());
+    let running = host.installer.running().await.expect("RAUC is there");
+    let followed = running.expect("the first one is running");
     gate.open();
     within("the first end", first.finish()).await.expect("the first one installs");
+    within("the same end", followed.finish()).await.expect("followed to the same end");
 }
 
 #[tokio::test]

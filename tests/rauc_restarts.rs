@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rauc_bindings::{Error, InstallArgs};
+use rauc_bindings::{Error, InstallArgs, Operation};
 use steadfast_adapters::rauc::Progress;
 use steadfast_core::Cause;
 use tokio::sync::watch;
@@ -13,7 +13,7 @@ use super::rauc_host::{
     bundles::{Gate, Recipe, image},
     manager::Systemd,
     own_process::alone,
-    steps::{text, within},
+    steps::{order_unasked, text, within},
 };
 
 /// Silence that a busy machine does not make by itself.
@@ -75,6 +75,24 @@ fn an_installation_by_hand_that_hangs_is_ended_and_the_update_goes_on() {
         let theirs = hanging(&host, &Gate::new(&host));
         let theirs = host.installer.install(&theirs, InstallArgs::default()).await;
         theirs.expect("RAUC is idle");
+        let ours = host.bundle("ours", &Recipe { image: image(3), ..Recipe::release() });
+        assert_eq!(Agent::that_bears(STALL).trying(2).update(text(&ours)).await, Ok(()));
+        assert_eq!(systemd.restarts(), 1);
+        assert_eq!(host.read("slots/B"), image(3));
+    });
+}
+
+#[test]
+fn a_rauc_that_hangs_and_calls_itself_idle_is_started_anew_too() {
+    alone(async || {
+        let host = RaucHost::start_with(Setup::node()).await;
+        let systemd = Systemd::start(&host).await;
+        let theirs = hanging(&host, &Gate::new(&host));
+        let hung = host.installer.install(&theirs, InstallArgs::default()).await;
+        hung.expect("RAUC is idle");
+        // Somebody tries once more by hand, and does not ask first.
+        order_unasked(&host, &theirs).await.expect_err("RAUC does one installation at a time");
+        assert_eq!(host.installer.operation().await.expect("RAUC is there"), Operation::Idle);
         let ours = host.bundle("ours", &Recipe { image: image(3), ..Recipe::release() });
         assert_eq!(Agent::that_bears(STALL).trying(2).update(text(&ours)).await, Ok(()));
         assert_eq!(systemd.restarts(), 1);

@@ -1,11 +1,12 @@
 //! What the contract tests do again and again.
 
-use std::path::Path;
+use std::{collections::HashMap, path::Path};
 
 use rauc_bindings::{
     BundleFailure, Error, FailureKind, InspectArgs, InstallArgs, Installation, Installer, Progress,
     SlotStatus,
 };
+use zbus::zvariant::Value;
 
 use super::{
     PATIENCE, RaucHost,
@@ -67,6 +68,16 @@ pub(crate) async fn installed(host: &RaucHost, source: &str) -> FailureKind {
 pub(crate) async fn slot(host: &RaucHost, name: &str) -> SlotStatus {
     let slots = host.installer.slot_status().await.expect("RAUC is idle");
     slots.into_iter().find(|slot| slot.name == name).expect("a slot of system.conf")
+}
+
+/// An order to install from a client that does not ask first whether RAUC is at something else.
+pub(crate) async fn order_unasked(host: &RaucHost, source: &str) -> zbus::Result<()> {
+    let none = HashMap::<&str, Value<'_>>::new();
+    let (name, interface) = ("de.pengutronix.rauc", "de.pengutronix.rauc.Installer");
+    let body = (source, none);
+    let order =
+        host.connection.call_method(Some(name), "/", Some(interface), "InstallBundle", &body);
+    order.await.map(drop)
 }
 
 /// An installation that waits at a gate after it has written the slot.

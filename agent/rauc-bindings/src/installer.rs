@@ -127,6 +127,10 @@ impl Installer {
         let operation = crate::map::text(&value).map(Operation::from);
         match operation {
             Some(Operation::Installing) => subscription.follow(&message, "", self.limits).map(Some),
+            // It may call itself idle although it is not, see `install`; then a refusal says what it does.
+            _ if matches!(self.primary().await, Err(Error::Busy)) => {
+                subscription.follow(&message, "", self.limits).map(Some)
+            }
             _ => Ok(None),
         }
     }
