@@ -14,8 +14,9 @@ use crate::timeline::Actor;
 /// A line that tells where the boot stands.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Marker {
-    /// The boot script tries a slot; `left` is what it has left after this try.
-    Slot { slot: String, order: String, left: String },
+    /// The boot script tries a slot; `left` is what it has left after this try, `sequence` counts the changes of the boot
+    /// environment.
+    Slot { slot: String, order: String, left: String, sequence: String },
     /// A slot's files are missing or broken.
     CannotLoad { slot: String },
     /// No slot had attempts left; each known one got one more.
@@ -72,7 +73,7 @@ impl Marker {
     /// The timeline's words for it.
     pub(crate) fn moment(&self) -> (Actor, String) {
         match self {
-            Self::Slot { slot, order, left } => {
+            Self::Slot { slot, order, left, .. } => {
                 let attempts = if left == "1" { "attempt" } else { "attempts" };
                 (
                     Actor::Boot,
@@ -114,8 +115,9 @@ fn boot(rest: &str) -> Option<Marker> {
         return Some(Marker::CannotLoad { slot });
     }
     let order = after(rest, "order=\"")?.split('"').next()?.to_owned();
-    let left = first_word(after(rest, "left=")?)?.to_owned();
-    Some(Marker::Slot { slot, order, left })
+    let number = |key| Some(first_word(after(rest, key)?)?.to_owned());
+    let (left, sequence) = (number("left=")?, number("seq=")?);
+    Some(Marker::Slot { slot, order, left, sequence })
 }
 
 fn state(rest: &str) -> Option<Marker> {
@@ -152,7 +154,12 @@ mod tests {
         let read = |line| Marker::in_line(line);
         assert_eq!(
             read("steadfast-boot: slot B order=\"B A\" left=2 seq=7 copy=1"),
-            Some(Marker::Slot { slot: "B".into(), order: "B A".into(), left: "2".into() })
+            Some(Marker::Slot {
+                slot: "B".into(),
+                order: "B A".into(),
+                left: "2".into(),
+                sequence: "7".into()
+            })
         );
         assert_eq!(
             read("steadfast-boot: slot B cannot be loaded"),
@@ -184,7 +191,14 @@ mod tests {
     #[test]
     fn the_last_attempts_are_told_in_plain_words() {
         let told = |left: &str| {
-            Marker::Slot { slot: "B".into(), order: "B A".into(), left: left.into() }.moment().1
+            Marker::Slot {
+                slot: "B".into(),
+                order: "B A".into(),
+                left: left.into(),
+                sequence: "7".into(),
+            }
+            .moment()
+            .1
         };
         assert_eq!(told("1"), "slot B is tried (order B A, 1 more attempt)");
         assert_eq!(told("0"), "slot B is tried (order B A, 0 more attempts)");

@@ -37,6 +37,8 @@ const CHOICE: Duration = Duration::from_secs(90);
 pub(super) struct Verdict {
     /// The slot that is tried first, and the release in it.
     pub(super) runs: String,
+    /// Which change of the boot environment counted.
+    pub(super) change: String,
     /// What the node remembers.
     pub(super) memory: Memory,
 }
@@ -74,7 +76,7 @@ pub(super) struct Judge<'l> {
     lab: &'l Lab,
     folder: PathBuf,
     releases: Vec<Release>,
-    choices: HashMap<u64, String>,
+    choices: HashMap<u64, Chosen>,
     contents: Contents,
     looker: Looker,
     memories: HashMap<Option<u64>, Result<Memory, String>>,
@@ -103,12 +105,13 @@ impl<'l> Judge<'l> {
 
     /// What becomes of a node with this disk; the inner error is a node that is lost.
     pub(super) fn judge(&mut self, disk: &Disk) -> Result<Result<Verdict, String>> {
-        let slot = self.choice(disk)?;
+        let Chosen { slot, change } = self.choice(disk)?;
         let Some(version) = self.content(disk, &slot)? else {
             return Ok(Err(format!("slot {slot} is tried first, and holds no whole release")));
         };
         let memory = self.memory(disk)?;
-        Ok(memory.map(|memory| Verdict { runs: format!("{version} in {slot}"), memory }))
+        let runs = format!("{version} in {slot}");
+        Ok(memory.map(|memory| Verdict { runs, change, memory }))
     }
 
     /// How often something was really looked at, in one line.
@@ -117,21 +120,21 @@ impl<'l> Judge<'l> {
         format!("asked the firmware {firmware} times, looked at {data} data partitions")
     }
 
-    /// The slot that the firmware tries first.
-    fn choice(&mut self, disk: &Disk) -> Result<String> {
+    /// What the firmware does first.
+    fn choice(&mut self, disk: &Disk) -> Result<Chosen> {
         let environment = &self.lab.profile.boot.environment;
         let bytes = disk.read(environment, 0, disk.partition(environment)?.size)?;
         let script = &self.lab.profile.disk.script;
         let mut hasher = DefaultHasher::new();
         (bytes, disk.trace(script), disk.trace(OUTSIDE)).hash(&mut hasher);
         let key = hasher.finish();
-        if let Some(slot) = self.choices.get(&key) {
-            return Ok(slot.clone());
+        if let Some(chosen) = self.choices.get(&key) {
+            return Ok(chosen.clone());
         }
         let unchanged = machine::Disk::Unchanged(disk.path.clone());
-        let slot = first_slot(self.lab, unchanged, &self.folder)?;
-        self.choices.insert(key, slot.clone());
-        Ok(slot)
+        let chosen = first_slot(self.lab, unchanged, &self.folder)?;
+        self.choices.insert(key, chosen.clone());
+        Ok(chosen)
     }
 
     /// The version in a slot, if both of its partitions hold all of the same release.
@@ -151,15 +154,24 @@ impl<'l> Judge<'l> {
     }
 }
 
-/// The slot that the real firmware tries first when it finds this disk; `none` when it rests.
-pub(super) fn first_slot(lab: &Lab, disk: machine::Disk, folder: &Path) -> Result<String> {
+/// What a firmware does first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Chosen {
+    /// The slot that it tries; `none` when it rests.
+    pub(super) slot: String,
+    /// Which change of the boot environment it saved by that: one more than the one that counted.
+    pub(super) change: String,
+}
+
+/// What the real firmware does first when it finds this disk.
+pub(super) fn first_slot(lab: &Lab, disk: machine::Disk, folder: &Path) -> Result<Chosen> {
     let parts = Parts { disk, ..lab.parts(folder, None)? };
     let timeline = Timeline::start(Show::Kept);
     let log = folder.join("firmware.log");
     let (_machine, mut console) = Machine::start(lab.qemu(), &parts, &log, &timeline)?;
     console.wait_marker("a slot or the rest", CHOICE, |marker| match marker {
-        Marker::Slot { slot, .. } => Some(slot),
-        Marker::Resting => Some("none".to_owned()),
+        Marker::Slot { slot, sequence, .. } => Some(Chosen { slot, change: sequence }),
+        Marker::Resting => Some(Chosen { slot: "none".to_owned(), change: "none".to_owned() }),
         _ => None,
     })
 }

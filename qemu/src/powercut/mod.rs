@@ -6,7 +6,7 @@
 //! ```
 //!
 //! Always true: the firmware takes a slot; that slot holds all of one release; the data file system is whole after its
-//! journal was played back, or after the repair that the node makes; no entry of the ledger that a flush made durable is gone; what runs is what ran at some point since then. The same seed
+//! journal was played back, or after the repair that the node makes; no entry of the ledger that a flush made durable is gone; what runs is what ran at some point since then, by the same change of the boot environment. The same seed
 //! cuts the same.
 
 mod boot;

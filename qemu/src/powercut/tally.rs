@@ -14,8 +14,8 @@ const TOLD: usize = 5;
 pub(super) struct Way {
     /// In the order in which it ran them.
     pub(super) runs: Vec<String>,
-    /// Points, and what it runs there when everything is on the disk in order.
-    ran: Vec<(usize, String)>,
+    /// Points, and what it runs there by which change of the boot environment, when everything is on the disk in order.
+    ran: Vec<(usize, String, String)>,
     /// Points, and the ledger's last entry there.
     pub(super) last: Vec<(usize, u64)>,
     /// Cuts after which the data partition had to be repaired.
@@ -25,7 +25,7 @@ pub(super) struct Way {
 impl Way {
     /// Takes the verdict of a cut; the points come in their order.
     pub(super) fn remember(&mut self, cut: &Cut, verdict: Verdict) -> Result<(), String> {
-        let Verdict { runs, memory: Memory { ledger, repaired } } = verdict;
+        let Verdict { runs, change, memory: Memory { ledger, repaired } } = verdict;
         self.repaired += usize::from(repaired);
         let sure = self.last.iter().rfind(|(point, _)| *point <= cut.durable);
         if let Some((point, last)) = sure.filter(|(_, last)| ledger.last < *last) {
@@ -36,16 +36,19 @@ impl Way {
         }
         if cut.kind == Kind::InOrder {
             self.last.push((cut.point, ledger.last));
-            self.ran.push((cut.point, runs.clone()));
+            self.ran.push((cut.point, runs.clone(), change));
             if self.runs.last() != Some(&runs) {
                 self.runs.push(runs);
             }
             return Ok(());
         }
-        let since = |(point, _): &&(usize, String)| (cut.durable..=cut.point).contains(point);
-        match self.ran.iter().filter(since).any(|(_, ran)| *ran == runs) {
+        let since = self.ran.iter().filter(|(at, ..)| (cut.durable..=cut.point).contains(at));
+        match since.into_iter().any(|(_, ran, by)| (ran, by) == (&runs, &change)) {
             true => Ok(()),
-            false => Err(format!("it runs {runs}, and at no point since {} it did", cut.durable)),
+            false => Err(format!(
+                "it runs {runs} by change {change} of the boot environment, and at no point since {} it did",
+                cut.durable
+            )),
         }
     }
 
@@ -126,7 +129,7 @@ mod tests {
 
     fn verdict(runs: &str, last: u64) -> Verdict {
         let memory = Memory { ledger: Ledger { entries: 1, last }, repaired: false };
-        Verdict { runs: runs.into(), memory }
+        Verdict { runs: runs.into(), change: "7".into(), memory }
     }
 
     fn cut(kind: Kind, point: usize, durable: usize) -> Cut {
@@ -162,11 +165,18 @@ mod tests {
         for (point, runs) in ["A", "A", "B", "B"].into_iter().enumerate() {
             way.remember(&cut(Kind::InOrder, point, point), verdict(runs, 1)).expect("it goes on");
         }
-        let mut torn = |durable, runs| way.remember(&cut(Kind::Torn, 3, durable), verdict(runs, 1));
-        assert_eq!(torn(1, "A"), Ok(()));
-        assert_eq!(torn(2, "B"), Ok(()));
-        let fault = torn(2, "A").expect_err("B was there for good");
-        assert_eq!(fault, "it runs A, and at no point since 2 it did");
+        let torn = |way: &mut Way, durable, runs| {
+            way.remember(&cut(Kind::Torn, 3, durable), verdict(runs, 1))
+        };
+        assert_eq!(torn(&mut way, 1, "A"), Ok(()));
+        assert_eq!(torn(&mut way, 2, "B"), Ok(()));
+        let fault = torn(&mut way, 2, "A").expect_err("B was there for good");
+        let words = "it runs A by change 7 of the boot environment, and at no point since 2 it did";
+        assert_eq!(fault, words);
+        let older = Verdict { change: "6".into(), ..verdict("B", 1) };
+        let fault =
+            way.remember(&cut(Kind::Spoilt, 3, 2), older).expect_err("7 was there for good");
+        assert!(fault.contains("by change 6"), "{fault}");
     }
 
     #[test]

@@ -22,7 +22,7 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
 use super::super::disk::Disk;
-use super::super::judge::{digest, first_slot};
+use super::super::judge::{Chosen, digest, first_slot};
 use super::super::log::WriteLog;
 use crate::disks::{self, Partition};
 use crate::lab::Lab;
@@ -33,6 +33,8 @@ use crate::machine;
 pub(super) struct Choice {
     /// The slot that it tries first; `none` when it rests.
     pub(super) slot: String,
+    /// Which change of the boot environment it saves by that.
+    pub(super) change: String,
     /// Where in the partition it wrote, and what.
     pub(super) counted: Option<(u64, Vec<u8>)>,
 }
@@ -129,7 +131,7 @@ impl Bootloader {
         File::options().write(true).open(&disk)?.write_all_at(environment, self.place.start)?;
         File::create(&log)?;
         let recorded = machine::Disk::Recorded { disk, log: log.clone() };
-        let slot = first_slot(&self.lab, recorded, &self.folder)?;
+        let Chosen { slot, change } = first_slot(&self.lab, recorded, &self.folder)?;
         let written = WriteLog::open(&log)?;
         // The slot is named after the count was saved; whatever follows belongs to another try.
         let first = written.entries.iter().find_map(|entry| entry.write.as_ref());
@@ -137,7 +139,7 @@ impl Bootloader {
             let at = write.at.checked_sub(self.place.start).context("it wrote elsewhere")?;
             Ok((at, written.bytes(write, write.length)?))
         });
-        Ok(Choice { slot, counted: counted.transpose()? })
+        Ok(Choice { slot, change, counted: counted.transpose()? })
     }
 }
 
@@ -152,11 +154,15 @@ fn made_from(lab: &Lab, start: &Disk) -> Result<String> {
 mod tests {
     use super::*;
 
+    fn of_slot(slot: &str) -> Choice {
+        Choice { slot: slot.into(), change: "7".into(), counted: None }
+    }
+
     #[test]
     fn a_count_changes_only_the_copy_that_was_written() {
-        let choice = Choice { slot: "A".into(), counted: Some((4, vec![7; 2])) };
+        let choice = Choice { counted: Some((4, vec![7; 2])), ..of_slot("A") };
         assert_eq!(choice.after(&[1; 8]), [1, 1, 1, 1, 7, 7, 1, 1]);
-        let none = Choice { slot: "A".into(), counted: None };
+        let none = of_slot("A");
         assert_eq!(none.after(&[1; 8]), [1; 8]);
     }
 
@@ -164,7 +170,7 @@ mod tests {
     fn answers_are_those_of_this_firmware_or_none() {
         let file =
             std::env::temp_dir().join(format!("steadfast-lab-answers-{}", std::process::id()));
-        let choice = Choice { slot: "B".into(), counted: Some((4, vec![7; 2])) };
+        let choice = Choice { counted: Some((4, vec![7; 2])), ..of_slot("B") };
         let choices = BTreeMap::from([("digest".to_owned(), choice)]);
         let answers = Answers { made_from: "this".into(), choices };
         fs::write(&file, serde_json::to_string(&answers).expect("made")).expect("written");

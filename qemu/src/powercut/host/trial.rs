@@ -153,13 +153,14 @@ impl Trial<'_> {
         }
         fs::write(seat.root.file(&profile.boot.environment), &choice.after)?;
         seat.lay_data(disk)?;
-        let verdict = self.start(seat, &start.0, &start.1);
+        let verdict = self.start(seat, &choice, &start.1);
         starts()?.insert(start, verdict.clone());
         Ok(verdict)
     }
 
     /// Starts the agent in this slot, and judges what it says.
-    fn start(&self, seat: &mut Seat, slot: &str, version: &str) -> Result<Verdict, String> {
+    fn start(&self, seat: &mut Seat, chosen: &Chosen, version: &str) -> Result<Verdict, String> {
+        let slot = &*chosen.slot;
         let mut started = || -> Result<Result<Verdict, String>> {
             let release = ALL.iter().find(|release| release.version == version);
             let release = release.context("a release of the lane")?;
@@ -172,7 +173,8 @@ impl Trial<'_> {
                 }
                 let ledger = Ledger { entries: 1, last: seen.before() };
                 let memory = Memory { ledger, repaired: seen.repaired() };
-                Ok(Verdict { runs: format!("{version} in {slot}"), memory })
+                let runs = format!("{version} in {slot}");
+                Ok(Verdict { runs, change: chosen.change.clone(), memory })
             }))
         };
         started()
@@ -235,6 +237,8 @@ struct Firmware<'t> {
 /// A choice of the firmware, carried out.
 struct Chosen {
     slot: String,
+    /// Which change of the boot environment that was.
+    change: String,
     /// The boot environment, with the attempt counted.
     after: Vec<u8>,
     /// Of that.
@@ -269,7 +273,8 @@ impl<'t> Firmware<'t> {
         let after = choice.after(&environment);
         let mut hasher = DefaultHasher::new();
         after.hash(&mut hasher);
-        let chosen = Chosen { slot: choice.slot.clone(), after, digest: hasher.finish() };
+        let digest = hasher.finish();
+        let chosen = Chosen { slot: choice.slot, change: choice.change, after, digest };
         let chosen = Rc::new(chosen);
         self.choices.insert(trace, Rc::clone(&chosen));
         Ok(chosen)

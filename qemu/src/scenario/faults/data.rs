@@ -65,7 +65,7 @@ fn full_before(stage: &mut Stage) -> Result<()> {
             break because;
         }
         taken += 1;
-        ensure!(taken < 60, "a full disk takes every order: {because}");
+        ensure!(taken < 100, "a full disk takes every order: {because}");
     };
     stage.say(format!("{taken} orders were taken"));
     names(stage, "the reason", &because, FULL);
