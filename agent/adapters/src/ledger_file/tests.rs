@@ -5,6 +5,7 @@ mod worn;
 
 use super::found::segments;
 use super::*;
+use std::os::unix::fs::MetadataExt;
 use steadfast_core::ledger::{MAX_FRAME, Stamp, encode};
 use steadfast_core::{Event, Node};
 
@@ -95,34 +96,6 @@ fn a_disk_that_fills_up_moves_the_ledger_to_memory() {
     let last = last.expect("two entries");
     assert_eq!((last.entry.sequence, last.head, ledger.kept()), (2, head, Kept::Data));
     assert_eq!((ledger.entries(), ledger.broken_at()), (2, None));
-}
-
-/// The ledger of a disk that is read and opened like any other, and has no room for one byte more.
-fn filled_up(path: &Path) -> File {
-    use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
-    use std::os::fd::AsRawFd;
-    let memory = memfd_create("ledger", MemfdFlags::ALLOW_SEALING).expect("every Linux has one");
-    let mut file = File::from(memory);
-    file.write_all(&fs::read(path).expect("a ledger")).expect("writable");
-    fcntl_add_seals(&file, SealFlags::GROW).expect("sealed");
-    fs::remove_file(path).expect("removed");
-    std::os::unix::fs::symlink(format!("/proc/self/fd/{}", file.as_raw_fd()), path).expect("ok");
-    file
-}
-
-#[test]
-fn an_agent_that_starts_while_the_disk_is_full_goes_on_in_memory() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let (mut ledger, _) = open(folder.path());
-    let head = append(&mut ledger, 1, Digest::ZERO);
-    let _disk = filled_up(&folder.path().join("data/ledger"));
-    ledger.file = File::options().read(true).write(true).open("/dev/full").expect("there");
-    let head = append(&mut ledger, 2, head);
-    drop(ledger);
-    let (mut ledger, last) = open(folder.path());
-    assert_eq!((ledger.kept(), last.map(|last| last.head)), (Kept::Memory, Some(head)));
-    append(&mut ledger, 3, head);
-    assert_eq!(ledger.recover(), Recovered::Unchanged);
 }
 
 #[test]
@@ -255,6 +228,32 @@ fn broken_by(before: &[Vec<u8>], kept: &[u8]) -> [Option<u64>; 2] {
     fs::write(folder.path().join("memory/ledger"), kept).expect("writable");
     let now = open(folder.path()).0.broken_at();
     [now, open(folder.path()).0.broken_at()]
+}
+
+#[test]
+fn what_memory_held_is_carried_over_into_a_file_that_no_failed_write_touched() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| folder.path().join(name);
+    let inode = || fs::metadata(path("data/ledger")).expect("it is there").ino();
+    let (mut ledger, _) = open(folder.path());
+    let head = append(&mut ledger, 1, Digest::ZERO);
+    append(&mut ledger, 2, head);
+    let before = inode();
+    drop(ledger);
+    // The disk has what memory held, or its cache does; and a cut left half a file.
+    fs::create_dir_all(path("memory")).expect("writable");
+    fs::write(path("memory/ledger"), frame(2, head)).expect("writable");
+    fs::write(path("data").join(ANEW), "half").expect("writable");
+    let (ledger, last) = open(folder.path());
+    assert_ne!(inode(), before, "what may be only cached is written anew");
+    assert!(!path("data").join(ANEW).exists());
+    assert_eq!((ledger.entries(), sequence(last), ledger.damage()), (2, Some(2), None));
+    let second = LedgerFile::open(&path("data"), &path("second")).expect("memory has room").0;
+    assert_eq!(second.kept(), Kept::Memory, "it is one agent's");
+    drop(ledger);
+    let after = inode();
+    let (ledger, last) = open(folder.path());
+    assert_eq!((ledger.entries(), sequence(last), inode()), (2, Some(2), after));
 }
 
 #[test]

@@ -174,6 +174,30 @@ fn sixteen_of_the_longest_entries_fit_on_a_full_disk_and_then_the_ledger_goes_on
 }
 
 #[test]
+fn an_agent_that_starts_while_the_disk_is_full_goes_on_in_memory() {
+    let disk = Disk::new();
+    let (mut ledger, _) = disk.open();
+    let (mut sequence, mut head) = (1, append(&mut ledger, 1, Digest::ZERO));
+    // To cut a file off where it ends gives up what lies behind.
+    ledger.file.set_len(ledger.length).expect("writable");
+    disk.fill();
+    while ledger.kept() == Kept::Data {
+        sequence += 1;
+        head = append(&mut ledger, sequence, head);
+    }
+    drop(ledger);
+    let (mut ledger, last) = disk.open();
+    assert_eq!((ledger.kept(), last.map(|last| last.head)), (Kept::Memory, Some(head)));
+    head = append(&mut ledger, sequence + 1, head);
+    assert_eq!(ledger.recover(), Recovered::Unchanged);
+    disk.clear();
+    assert_eq!(ledger.recover(), Recovered::OnDisk);
+    let (ledger, last) = disk.restarted(ledger);
+    assert_eq!((ledger.kept(), last.map(|last| last.head)), (Kept::Data, Some(head)));
+    assert_eq!((ledger.entries(), ledger.broken_at()), (sequence + 1, None));
+}
+
+#[test]
 fn there_is_room_for_an_update_only_with_the_reserve_of_one() {
     let disk = Disk::new();
     let (mut ledger, _) = disk.open();
