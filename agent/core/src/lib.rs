@@ -20,6 +20,8 @@ pub mod ledger;
 mod machine;
 mod names;
 mod node;
+pub mod pod;
+pub mod probe;
 mod update;
 mod version;
 pub mod watchdog;
