@@ -11,6 +11,7 @@ pub mod evidence;
 pub mod fetch;
 pub mod http;
 pub mod ledger_file;
+pub mod manifest;
 pub mod rauc;
 pub mod service_manager;
 pub mod system;
