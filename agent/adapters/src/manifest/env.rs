@@ -174,8 +174,8 @@ fn key(at: &At<'_>, kind: Kind, context: &Context<'_>) -> Taken<Option<Value>> {
 /// A field of the pod itself.
 fn field(at: &At<'_>, meta: &Meta) -> Taken<Value> {
     field_ref(at, |path| match path {
-        "metadata.name" => Some(Value::Text(meta.name.as_str().to_owned())),
-        "metadata.namespace" => Some(Value::Text("default".to_owned())),
+        "metadata.name" => Some(Value::Content(Content::of(&meta.name))),
+        "metadata.namespace" => Some(Value::Content(Content::of("default"))),
         "spec.nodeName" => Some(Value::Fact(Fact::NodeName)),
         "status.hostIP" => Some(Value::Fact(Fact::HostIp)),
         "status.podIP" => Some(Value::Fact(Fact::PodIp)),

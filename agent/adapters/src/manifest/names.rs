@@ -101,7 +101,7 @@ pub(super) fn absolute(at: At<'_>) -> Taken<String> {
 pub(super) fn relative(at: At<'_>) -> Taken<String> {
     let text = at.text()?;
     let part = |part: &str| !part.is_empty() && part != "." && part != "..";
-    match text.split('/').all(part) {
+    match text.split('/').all(part) && !text.starts_with("..") {
         true => Ok(text.to_owned()),
         false => Err(at.refuse("has to be a path that does not begin with / and has no .. in it")),
     }

@@ -194,7 +194,8 @@ fn no_name_twice<'n, 'a: 'n>(names: impl Iterator<Item = (&'n str, &'n At<'a>)>)
     let mut known = BTreeSet::new();
     for (name, at) in names {
         if !known.insert(name) {
-            at.door().refuse(at.refuse(format!("{name} is the name of another one, too")));
+            let because = format!("{name} is the name of another one, too");
+            at.door().refuse(at.part("name").refuse(because));
         }
     }
 }

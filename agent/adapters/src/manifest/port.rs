@@ -59,7 +59,8 @@ pub(super) fn ports<'a>(fields: &mut Fields<'a>, net: Net) -> Vec<(Port, At<'a>)
     let mut names = BTreeSet::new();
     for (port, at) in &ports {
         if let Some(name) = port.name.as_ref().filter(|name| !names.insert(*name)) {
-            at.door().refuse(at.refuse(format!("{name} is the name of another port, too")));
+            let because = format!("{name} is the name of another port, too");
+            at.door().refuse(at.part("name").refuse(because));
         }
     }
     ports

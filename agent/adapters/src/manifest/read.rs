@@ -107,16 +107,16 @@ impl<'a> At<'a> {
         }
     }
 
-    /// A field of it, for a refusal that comes after it was read.
-    pub(super) fn field(&self, name: &str) -> Option<At<'a>> {
-        let Value::Map(entries) = &self.node.value else { return None };
-        entries.iter().find(|entry| entry.key == name).map(|entry| self.entry(entry))
+    /// A field of it, for a refusal that comes after it was read; itself when it is not there.
+    pub(super) fn part(&self, name: &str) -> At<'a> {
+        let Value::Map(entries) = &self.node.value else { return self.clone() };
+        let entry = entries.iter().find(|entry| entry.key == name);
+        entry.map_or_else(|| self.clone(), |entry| self.entry(entry))
     }
 
     /// The name of the object that this is the document of.
     pub(super) fn name(&self) -> At<'a> {
-        let name = self.field("metadata").and_then(|metadata| metadata.field("name"));
-        name.unwrap_or_else(|| self.clone())
+        self.part("metadata").part("name")
     }
 
     fn entry(&self, entry: &'a Entry) -> At<'a> {

@@ -46,7 +46,7 @@ impl fmt::Display for Refusal {
 
 impl std::error::Error for Refusal {}
 
-/// Why a set is not taken: every refusal in the order of the files and lines, the first [`Refused::MOST`] of them.
+/// Why a set is not taken: its refusals in the order of the files' names and lines, at most [`Refused::MOST`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}", self.told())]
 pub struct Refused {

@@ -38,7 +38,7 @@ pub(super) fn resources(at: At<'_>) -> Taken<Resources> {
         ];
         let larger = |request: Option<u64>, limit: Option<u64>| limit.is_some() && request > limit;
         match pairs.into_iter().find(|(_, request, limit)| larger(*request, *limit)) {
-            Some((name, ..)) => Err(at.refuse(format!("asks for more {name} than the limit"))),
+            Some((name, ..)) => Err(at.part(name).refuse("is more than the limit")),
             None => Ok(requests),
         }
     });

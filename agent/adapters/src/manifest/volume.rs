@@ -123,7 +123,10 @@ fn empty_dir(at: &At<'_>) -> Taken<VolumeSource> {
     let mut fields = at.fields("an emptyDir")?;
     let media = [("", Medium::Disk), ("Memory", Medium::Memory)];
     let medium = fields.maybe("medium", |at| at.choice(&media)).unwrap_or(Medium::Disk);
-    let limit = fields.maybe("sizeLimit", quantity::bytes);
+    let limit = fields.maybe("sizeLimit", |at| match quantity::bytes(at.clone())? {
+        0 => Err(at.refuse("has to be more than 0: without a limit, leave it out")),
+        limit => Ok(limit),
+    });
     fields.close(&[]);
     Ok(VolumeSource::Empty { medium, limit })
 }
@@ -191,7 +194,8 @@ pub(super) fn mounts(fields: &mut Fields<'_>, volumes: &[Volume]) -> Vec<Mount> 
     let mut paths = BTreeSet::new();
     for (mount, at) in &mounts {
         if !paths.insert(mount.path.trim_end_matches('/')) {
-            at.door().refuse(at.refuse(format!("{} is mounted twice", mount.path)));
+            let because = format!("{} is mounted twice", mount.path);
+            at.door().refuse(at.part("mountPath").refuse(because));
         }
     }
     mounts.into_iter().map(|(mount, _)| mount).collect()

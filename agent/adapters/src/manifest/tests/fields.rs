@@ -101,6 +101,9 @@ fn resources_are_counted_and_a_limit_alone_is_the_request_too() {
     };
     assert_eq!(own.resources.limits, amounts(1_500, 64 << 20));
     assert_eq!(own.resources.requests, amounts(50, 16 << 20));
+    let own = container("resources: {limits: {cpu: 2, memory: 1Ki, ephemeral-storage: 1}}");
+    assert_eq!(own.resources.requests, own.resources.limits);
+    assert_eq!(own.resources.requests.cpu, Some(2_000));
     let own = container("resources: {requests: {memory: 0}}");
     assert_eq!(own.resources.requests, Amounts { memory: Some(0), ..Amounts::default() });
     assert_eq!(own.resources.limits, Amounts::default());

@@ -305,7 +305,10 @@ fn files_and_mounts_that_are_in_each_others_way_are_refused() {
     };
     let at = "line 23, spec.containers[0].volumeMounts";
     for (written, because) in [
-        ("{name: e, mountPath: /a}, {name: f, mountPath: /a/}", "[1]: /a/ is mounted twice"),
+        (
+            "{name: e, mountPath: /a}, {name: f, mountPath: /a/}",
+            "[1].mountPath: /a/ is mounted twice",
+        ),
         ("{name: e, mountPath: /}", "[0].mountPath: has to be a path below / without : in it"),
         ("{name: e, mountPath: a}", "[0].mountPath: has to be a path from / without .. in it"),
         (

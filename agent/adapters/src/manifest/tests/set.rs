@@ -242,3 +242,23 @@ fn a_digest_is_that_of_what_is_said_and_not_of_how() {
     let text = format!("{}{}", CONF.replace("press", "other"), with_container(own));
     assert_eq!(pods(&text)[0].digest, first, "what it does not refer to does not");
 }
+
+#[test]
+fn a_reason_is_told_once() {
+    // Labels and annotations are looked at twice.
+    let text = named("a").replace("labels: {app: web}", "annotations: 1");
+    assert_eq!(refused(&text), ["line 3, metadata.annotations: has to be a map"]);
+}
+
+#[test]
+fn json_and_lines_of_other_systems_are_read_too() {
+    let json = "{\n\t\"apiVersion\": \"v1\",\n\t\"kind\": \"Pod\",\n\t\"metadata\": {\"name\": \"a\"},\n\
+                \t\"spec\": {\n\t\t\"containers\": [\n\t\t\t{\"name\": \"c\", \"image\": \"i:1\", \
+                \"args\": [\"a\\/b\\u00fc\"]}\n\t\t]\n\t}\n}\n";
+    assert_eq!(pods(json)[0].containers[0].args, ["a/bü"]);
+    let text = with_container("args: [a]\ntty: false");
+    assert_eq!(pods(&text.replace('\n', "\r\n")), pods(&text));
+    assert_eq!(pods(&format!("\u{feff}{text}")), pods(&text));
+    let wrong = with_container("args: [a]\ntty: true").replace('\n', "\r\n");
+    assert!(refused(&wrong)[0].starts_with("line 9, "), "{:?}", refused(&wrong));
+}

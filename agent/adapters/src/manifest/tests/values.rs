@@ -98,7 +98,7 @@ fn what_excludes_each_other_is_refused() {
         ),
         (
             "resources: {requests: {memory: 2Mi}, limits: {memory: 1Mi}}",
-            "resources.requests: asks for more memory than the limit",
+            "resources.requests.memory: is more than the limit",
         ),
     ]);
     let pod = "securityContext: {runAsUser: 0, runAsNonRoot: true}";
@@ -106,6 +106,25 @@ fn what_excludes_each_other_is_refused() {
         refused(&with_spec(pod)),
         ["line 6, spec.containers[0]: runAsNonRoot and runAsUser 0 contradict each other"]
     );
+}
+
+#[test]
+fn who_may_not_get_more_privileges_cannot_have_them_from_the_start() {
+    let lenient = Policy { privileged: Privileged::Allowed, ..policy() };
+    for (context, because) in [
+        ("privileged: true", "privileged needs allowPrivilegeEscalation"),
+        (
+            "capabilities: {add: [SYS_ADMIN]}",
+            "the capability SYS_ADMIN needs allowPrivilegeEscalation",
+        ),
+    ] {
+        let fields = format!("securityContext: {{allowPrivilegeEscalation: false, {context}}}");
+        let text = with_container(&fields);
+        let read = Set::read(&[Source { name: "a", text: text.as_bytes() }], &lenient);
+        let told = read.map_err(|refused| refused.to_string());
+        let place = "a, line 8, spec.containers[0].securityContext";
+        assert_eq!(told, Err(format!("{place}: {because}")));
+    }
 }
 
 #[test]
@@ -134,7 +153,7 @@ fn what_no_value_can_be_is_refused() {
         ),
         (
             "ports: [{containerPort: 1, name: a}, {containerPort: 2, name: a}]",
-            "ports[1]: a is the name of another port, too",
+            "ports[1].name: a is the name of another port, too",
         ),
         (
             "resources: {limits: {cpu: -1}}",
@@ -204,12 +223,16 @@ fn what_no_value_can_be_is_refused() {
             "volumes[0].hostPath.type: has to be one of \"\", DirectoryOrCreate, Directory, FileOrCreate, File, Socket, \
           CharDevice, BlockDevice",
         ),
-        ("volumes: [{name: v}, {name: v}]", "volumes[1]: v is the name of another one, too"),
+        (
+            "volumes: [{name: v, emptyDir: {sizeLimit: 0}}]",
+            "volumes[0].emptyDir.sizeLimit: has to be more than 0: without a limit, leave it out",
+        ),
+        ("volumes: [{name: v}, {name: v}]", "volumes[1].name: v is the name of another one, too"),
         (
             "volumes: [{name: a.b}]",
             "volumes[0].name: has to be a DNS label: 1 to 63 of a-z, 0-9 and -, with a letter or digit at both ends",
         ),
     ]);
     let twice = refused(&with_spec("initContainers: [{name: c, image: i}]"));
-    assert_eq!(twice, ["line 6, spec.containers[0]: c is the name of another one, too"]);
+    assert_eq!(twice, ["line 6, spec.containers[0].name: c is the name of another one, too"]);
 }
