@@ -65,10 +65,14 @@ const NOT_TAKEN: NotTaken = &[
 /// How many processes and threads a pod may have, in all its containers together.
 const PIDS: &str = "steadfast.dev/pids";
 
-/// What was a field of a Pod before it was one, and would be passed over here.
-const OLD_FIELDS: [&str; 2] = [
+/// What Kubernetes took in annotations before it was a field, and would be passed over here.
+const OLD_FIELDS: [&str; 6] = [
     "container.apparmor.security.beta.kubernetes.io/",
     "container.seccomp.security.alpha.kubernetes.io/",
+    "pod.alpha.kubernetes.io/",
+    "pod.beta.kubernetes.io/",
+    "seccomp.security.alpha.kubernetes.io/",
+    "security.alpha.kubernetes.io/",
 ];
 
 impl Meta {
@@ -76,7 +80,7 @@ impl Meta {
     pub(super) fn of_pod(at: At<'_>) -> Taken<Meta> {
         let mut fields = at.fields("metadata")?;
         let name = fields.needed("name", names::pod);
-        let common = common(&mut fields);
+        let common = common(&mut fields, &[PIDS]);
         let pids = fields.maybe("annotations", pids).flatten();
         fields.close(NOT_TAKEN);
         let (labels, annotations) = common;
@@ -87,7 +91,7 @@ impl Meta {
     pub(super) fn of_config(at: At<'_>) -> Taken<String> {
         let mut fields = at.fields("metadata")?;
         let name = fields.needed("name", names::subdomain);
-        common(&mut fields);
+        common(&mut fields, &[]);
         fields.close(NOT_TAKEN);
         name
     }
@@ -95,11 +99,12 @@ impl Meta {
 
 type Texts = BTreeMap<String, String>;
 
-/// The labels and annotations.
-fn common(fields: &mut Fields<'_>) -> (Texts, Texts) {
+/// The labels and annotations; `own` are those of a node that mean something in this object.
+fn common(fields: &mut Fields<'_>, own: &[&str]) -> (Texts, Texts) {
     let because = "a node has no namespaces: leave it out, or write default";
     fields.only("namespace", &["default"], because);
     let labels = fields.maybe("labels", |at| at.entries(label)).unwrap_or_default();
+    let annotation = |key, at| annotation(key, at, own);
     let annotations = fields.maybe("annotations", |at| at.entries(annotation)).unwrap_or_default();
     (labels.into_iter().collect(), annotations.into_iter().collect())
 }
@@ -112,15 +117,15 @@ fn label(key: &str, at: At<'_>) -> Taken<(String, String)> {
     }
 }
 
-fn annotation(key: &str, at: At<'_>) -> Taken<(String, String)> {
+fn annotation(key: &str, at: At<'_>, own: &[&str]) -> Taken<(String, String)> {
     if !names::is_qualified(key) {
         return Err(at.refuse("has no key that an annotation can have"));
     }
-    if key.starts_with("steadfast.dev/") && key != PIDS {
-        return Err(at.refuse(format!("a node knows {PIDS} and no other annotation of its own")));
+    if key.starts_with("steadfast.dev/") && !own.contains(&key) {
+        return Err(at.refuse(format!("a node knows {PIDS} of a Pod and no other annotation")));
     }
     if OLD_FIELDS.iter().any(|old| key.starts_with(old)) {
-        return Err(at.refuse("is an old form: use the field of securityContext"));
+        return Err(at.refuse("is an old form: use the field that it became"));
     }
     Ok((key.to_owned(), at.content()?.to_owned()))
 }

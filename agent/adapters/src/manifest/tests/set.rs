@@ -134,7 +134,7 @@ fn the_metadata_of_a_cluster_is_refused() {
         ),
         (
             "annotations: {steadfast.dev/pid: '1'}",
-            "annotations[steadfast.dev/pid]: a node knows steadfast.dev/pids and no other annotation of its own",
+            "annotations[steadfast.dev/pid]: a node knows steadfast.dev/pids of a Pod and no other annotation",
         ),
         (
             "annotations: {steadfast.dev/pids: '0'}",
@@ -142,7 +142,7 @@ fn the_metadata_of_a_cluster_is_refused() {
         ),
         (
             "annotations: {container.apparmor.security.beta.kubernetes.io/c: unconfined}",
-            "annotations[container.apparmor.security.beta.kubernetes.io/c]: is an old form: use the field of securityContext",
+            "annotations[container.apparmor.security.beta.kubernetes.io/c]: is an old form: use the field that it became",
         ),
     ] {
         assert_eq!(refused(&with(field)), [format!("line 3, metadata.{because}")], "{field}");
@@ -203,6 +203,15 @@ fn config_maps_and_secrets_are_refused_as_kubernetes_does() {
         assert_eq!(found.len(), 1, "{text}: {found:?}");
         assert!(found[0].ends_with(&format!(", {because}")), "{text}: {found:?}");
     }
+}
+
+#[test]
+fn an_annotation_that_means_something_in_a_pod_means_nothing_elsewhere() {
+    let with = "metadata: {name: a, annotations: {steadfast.dev/pids: '1'}}";
+    let conf = format!("apiVersion: v1\nkind: ConfigMap\n{with}");
+    let because = "a node knows steadfast.dev/pids of a Pod and no other annotation";
+    let path = "metadata.annotations[steadfast.dev/pids]";
+    assert_eq!(refused(&conf), [format!("line 3, {path}: {because}")]);
 }
 
 #[test]
