@@ -85,7 +85,11 @@ pub(super) const STORIES: [Story; 3] = [
         offer: Some(&GOOD),
         from: From::Server,
         way: &["1.0.0 in A", "1.1.0 in B"],
-        ends: &[("committed", "1.1.0"), ("failed: network", "1.0.0")],
+        ends: &[
+            ("committed", "1.1.0"),
+            ("refused: network", "1.0.0"),
+            ("failed: network", "1.0.0"),
+        ],
     },
 ];
 
