@@ -279,15 +279,17 @@ fn a_release_that_never_ran_is_not_refused_for_how_the_old_system_ended() {
 }
 
 #[test]
-fn an_agent_that_ended_before_the_new_slot_was_tried_is_not_why_it_did_not_start() {
+fn what_a_slot_that_was_tried_left_behind_is_why_it_did_not_start() {
     let activating = |trial| Update::Activating { trial, at: At::Now };
     for update in [activating, |trial| Update::Rebooting { trial }] {
-        let ended = at_home_after(update, OtherSlot::Tried, Some(Cause::AgentCrashed)).update;
+        for cause in [Cause::AgentCrashed, Cause::Panic, Cause::Watchdog] {
+            let ended = at_home_after(update, OtherSlot::Tried, Some(cause.clone())).update;
+            let Update::Condemning { failure, .. } = ended else { panic!("{ended:?}") };
+            assert_eq!(failure.cause, cause);
+        }
+        let ended = at_home_after(update, OtherSlot::Tried, None).update;
         let Update::Condemning { failure, .. } = ended else { panic!("{ended:?}") };
         assert_eq!(failure.cause, Cause::Attempts);
-        let ended = at_home_after(update, OtherSlot::Tried, Some(Cause::Panic)).update;
-        let Update::Condemning { failure, .. } = ended else { panic!("{ended:?}") };
-        assert_eq!(failure.cause, Cause::Panic);
     }
 }
 

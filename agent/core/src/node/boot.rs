@@ -282,14 +282,11 @@ fn gave_way(committed: OtherSlot) -> Failure {
     }
 }
 
-/// Why a trial never began. A slot that was never tried is not to blame for how the old system ended.
+/// Why a trial never began. A slot that was never tried is not to blame for how the old system ended; of one that was, an
+/// agent that ended before it saved anything is the reason.
 fn not_begun(other: OtherSlot, evidence: Option<Failure>) -> Failure {
-    match other {
-        OtherSlot::Untried => never_started(other),
-        OtherSlot::Tried | OtherSlot::Bad | OtherSlot::Unknown => {
-            brought_down(evidence).unwrap_or_else(|| never_started(other))
-        }
-    }
+    let tried = evidence.filter(|_| other != OtherSlot::Untried);
+    tried.unwrap_or_else(|| never_started(other))
 }
 
 /// Why a slot did not start although it was to: its attempts ran out, or it was never tried; or it did.
