@@ -23,6 +23,7 @@ use reserve::Reserve;
 use ring::digest::{SHA256, digest};
 use std::fs::{self, File};
 use std::io::{self, Seek, SeekFrom, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use steadfast_core::Digest;
 use steadfast_core::ledger::{self, Entry, Last};
@@ -119,13 +120,17 @@ impl LedgerFile {
         let mut file =
             File::options().create(true).truncate(false).read(true).write(true).open(&path)?;
         locked(&file)?;
+        let ours = |there: fs::Metadata| file.metadata().is_ok_and(|own| own.ino() == there.ino());
+        if !fs::metadata(&path).is_ok_and(ours) {
+            return Err(io::Error::other("another agent made the ledger anew"));
+        }
         // What a cut left of it.
         let _ = fs::remove_file(folder.join(ANEW));
         if fresh {
             File::open(folder)?.sync_all()?;
         }
         let mut found = Found::read(folder).with_newest()?;
-        found.tail = file.metadata()?.len() - found.newest_end;
+        found.tail = file.metadata()?.len().saturating_sub(found.newest_end);
         if found.tail > 0 {
             file.set_len(found.newest_end)?;
             file.sync_all()?;
@@ -157,7 +162,11 @@ impl LedgerFile {
     fn carry_over(&mut self, mut found: Found) -> io::Result<Option<Last>> {
         let held = Held::read(&self.memory)?;
         if !held.is_empty() {
-            self.write_anew()?;
+            match self.write_anew() {
+                // What fits into the old one is still better kept there than in memory.
+                Err(error) if is_full(&error) => {}
+                made => made?,
+            }
         }
         let another = Joint { others: held.count(), there: held.count() };
         let Joint { others, there } = held.joint(found.end()).unwrap_or(another);

@@ -59,22 +59,30 @@ impl Found {
     /// Reads what can be read.
     pub fn read(folder: &Path) -> Found {
         let mut all = Found::default();
-        let mut before = None;
+        let (mut before, mut youngest_unread) = (None, None);
         for path in closed(folder) {
             match fs::read(&path) {
-                Ok(bytes) => all.take(&bytes, &mut before),
+                Ok(bytes) => {
+                    all.take(&bytes, &mut before);
+                    youngest_unread = None;
+                }
                 Err(error) if error.kind() == ErrorKind::NotFound => {}
                 Err(error) => {
                     let name = path.file_name().unwrap_or_default().display();
                     all.unread.push(format!("{name} cannot be read: {error}"));
-                    before = None;
+                    (before, youngest_unread) = (None, Some(error));
                 }
             }
         }
+        let closed_entries = all.entries;
         match fs::read(newest(folder)) {
             Ok(bytes) => all.take(&bytes, &mut before),
             Err(error) if error.kind() == ErrorKind::NotFound => {}
             Err(error) => all.without_newest = Some(error),
+        }
+        // A newest one without an entry says nothing: the one before it would.
+        if all.entries == closed_entries {
+            all.without_newest = all.without_newest.or(youngest_unread);
         }
         if let (Some(last), Some(head)) = (&mut all.last, all.head) {
             last.head = head;

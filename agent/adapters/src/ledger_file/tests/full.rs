@@ -198,6 +198,34 @@ fn an_agent_that_starts_while_the_disk_is_full_goes_on_in_memory() {
 }
 
 #[test]
+fn a_disk_with_little_room_takes_the_ledger_back_without_a_second_copy_of_it() {
+    let disk = Disk::new();
+    let (mut ledger, _) = disk.open();
+    let (mut sequence, mut head) = (1, append(&mut ledger, 1, Digest::ZERO));
+    // The segment is long, and the disk has no second place for as much.
+    while ledger.length < 64 << 10 {
+        sequence += 1;
+        head = append(&mut ledger, sequence, head);
+    }
+    ledger.file.set_len(ledger.length).expect("writable");
+    disk.fill();
+    while ledger.kept() == Kept::Data {
+        sequence += 1;
+        head = append(&mut ledger, sequence, head);
+    }
+    // Four blocks: the last files that the others wrote.
+    let others = disk.data().join("others");
+    let small = fs::read_dir(&others).expect("it is there").flatten();
+    let small = small.filter(|it| it.metadata().is_ok_and(|it| it.len() == 4096)).take(4);
+    small.for_each(|file| fs::remove_file(file.path()).expect("removed"));
+    File::open(disk.data()).and_then(|folder| folder.sync_all()).expect("it is synced");
+    assert_eq!(ledger.recover(), Recovered::OnDisk);
+    let (ledger, last) = disk.restarted(ledger);
+    assert_eq!((ledger.kept(), last.map(|last| last.head)), (Kept::Data, Some(head)));
+    assert_eq!((ledger.entries(), ledger.broken_at()), (sequence, None));
+}
+
+#[test]
 fn there_is_room_for_an_update_only_with_the_reserve_of_one() {
     let disk = Disk::new();
     let (mut ledger, _) = disk.open();

@@ -41,6 +41,25 @@ fn a_closed_segment_that_cannot_be_read_is_told_and_the_node_resumes_at_its_last
 }
 
 #[test]
+fn where_the_last_entry_cannot_be_read_nothing_is_appended_behind_an_older_one() {
+    let (folder, _) = segments_of_one(4);
+    // The power went as the newest was begun.
+    fs::write(folder.path().join("data/ledger"), "").expect("writable");
+    breaks(folder.path(), "ledger.1");
+    let (ledger, last) = open(folder.path());
+    assert_eq!((ledger.kept(), sequence(last)), (Kept::Memory, Some(2)));
+    let told = ledger.damage().expect("it is damage");
+    assert!(told.contains("Input/output error"), "{told}");
+    drop(ledger);
+    // An older one that cannot be read is in nobody's way.
+    let (folder, _) = segments_of_one(4);
+    fs::write(folder.path().join("data/ledger"), "").expect("writable");
+    breaks(folder.path(), "ledger.2");
+    let (ledger, last) = open(folder.path());
+    assert_eq!((ledger.kept(), sequence(last)), (Kept::Data, Some(3)));
+}
+
+#[test]
 fn what_is_told_of_the_past_goes_on_behind_a_segment_that_cannot_be_read() {
     let (folder, _) = segments_of_one(4);
     breaks(folder.path(), "ledger.2");
