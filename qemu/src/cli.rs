@@ -22,7 +22,7 @@ use crate::{demo, disks, fuzz, measure, places, powercut, verify};
 
 /// Boots the real image in QEMU, drives it, and judges what it did.
 #[derive(Debug, Parser)]
-#[command(name = "cargo lab", disable_help_subcommand = true)]
+#[command(name = "cargo lab", bin_name = "cargo lab", disable_help_subcommand = true)]
 struct Cli {
     /// Board to emulate: a file of hw-profiles/boards.
     #[arg(long, global = true, default_value = "qemu-arm64", value_parser = board)]
@@ -110,9 +110,10 @@ struct RunArguments {
 }
 
 #[derive(Debug, clap::Args)]
+#[command(group(clap::ArgGroup::new("lane").required(true).args(["qemu", "host"])))]
 struct PowercutArguments {
     /// On the real image, recorded in QEMU.
-    #[arg(long, required_unless_present = "host", conflicts_with = "host")]
+    #[arg(long)]
     qemu: bool,
     /// On this machine: the real agent and RAUC on a disk that is recorded; needs root.
     #[arg(long)]

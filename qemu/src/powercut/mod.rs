@@ -40,7 +40,9 @@ use crate::steps::Line;
 use crate::timeline::Show;
 use crate::variant::{FIRST, GOOD, UNHEALTHY};
 
-/// After a cut before the slot is whole; nobody serves the release to a node that is booted from a recording.
+/// After a cut before anything was written; nobody serves the release to a node that is booted from a recording.
+const NOT_BEGUN: End = ("refused: network", "1.0.0");
+/// The same, before the slot is whole.
 const NO_SERVER: End = ("failed: network", "1.0.0");
 
 /// What is recorded: an update that stays, and one that comes back.
@@ -50,14 +52,14 @@ const STORIES: [Story; 2] = [
         release: &GOOD,
         run: story::good_update,
         way: &["1.0.0 in A", "1.1.0 in B"],
-        ends: &[("committed", "1.1.0"), NO_SERVER],
+        ends: &[("committed", "1.1.0"), NOT_BEGUN, NO_SERVER],
     },
     Story {
         name: "return",
         release: &UNHEALTHY,
         run: story::unhealthy,
         way: &["1.0.0 in A", "1.2.0 in B", "1.0.0 in A"],
-        ends: &[("returned: check sick", "1.0.0"), NO_SERVER],
+        ends: &[("returned: check sick", "1.0.0"), NOT_BEGUN, NO_SERVER],
     },
 ];
 
@@ -65,6 +67,8 @@ const STORIES: [Story; 2] = [
 const CHECKED_BOOTS: usize = 1;
 /// Without so many cuts the lane has not done its work.
 const LEAST_CUTS: usize = 1_000;
+/// How a cut is made once more: a recording stays until something that it is made from changes.
+const REPEAT: &str = "the recording is kept: `cargo lab powercut --qemu --point N --boots 1 --seed S` repeats a point, here with S =";
 
 /// Which points are judged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,6 +107,9 @@ pub(crate) fn run(subject: &Subject, wanted: Wanted) -> Result<bool> {
     let lab = Lab::prepare(subject, &releases, Show::Aside)?;
     let tally = judged(&lab, wanted, Show::Aside)?;
     println!("\n{}", tally.closing(wanted.seed));
+    if !tally.faults.is_empty() {
+        println!("{REPEAT} {}", wanted.seed);
+    }
     Ok(tally.faults.is_empty())
 }
 
@@ -111,7 +118,7 @@ pub(crate) fn check(lab: &Lab) -> Result<()> {
     let wanted = Wanted { points: Points::All, boots: CHECKED_BOOTS, seed: 1 };
     let tally = judged(lab, wanted, Show::Kept)?;
     let closing = tally.closing(wanted.seed);
-    ensure!(tally.faults.is_empty(), "{closing}");
+    ensure!(tally.faults.is_empty(), "{closing}\n{REPEAT} {}", wanted.seed);
     println!("         {closing}");
     Ok(())
 }
