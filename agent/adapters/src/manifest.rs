@@ -34,6 +34,7 @@ mod resources;
 mod security;
 #[cfg(test)]
 mod tests;
+mod texts;
 mod volume;
 mod yaml;
 

@@ -11,7 +11,7 @@ use std::sync::Arc;
 const MAX_DATA: usize = 1024 * 1024;
 
 /// What a key stands for. Its `Debug` shows only the length: it may be a Secret's.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Content(pub Arc<[u8]>);
 
 impl Content {

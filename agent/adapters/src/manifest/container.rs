@@ -1,7 +1,7 @@
 //! `containers` and `initContainers`.
 
 use super::env::{self, Facts, Value, Variables};
-use super::expand::{Left, TooLong, expanded};
+use super::expand::{Left, TooLong, all_expanded};
 use super::given::Context;
 use super::image::{Image, Pull, image};
 use super::names;
@@ -82,11 +82,8 @@ impl Container {
         let mut left = Left::all();
         let environment = env::environment(&self.variables, facts, &mut left)?;
         let value = |name: &str| environment.get(name).map(String::as_str);
-        let mut all = |words: &[String], what| -> Result<Vec<String>, TooLong> {
-            words.iter().map(|word| expanded(word, what, &mut left, value)).collect()
-        };
-        let command = all(&self.command, "the command")?;
-        let args = all(&self.args, "an argument")?;
+        let command = all_expanded(&self.command, "the command", &mut left, value)?;
+        let args = all_expanded(&self.args, "an argument", &mut left, value)?;
         Ok(Launch { command, args, environment })
     }
 
@@ -101,7 +98,7 @@ impl Container {
             }
         }
         let value = |name: &str| known.get(name).copied();
-        command.iter().map(|word| expanded(word, "a probe's command", &mut left, value)).collect()
+        all_expanded(command, "a probe's command", &mut left, value)
     }
 }
 

@@ -92,20 +92,20 @@ pub(super) fn environment(
             Variables::All { prefix, data } => {
                 for (key, content) in data.iter() {
                     let (name, value) = (format!("{prefix}{key}"), content.text().unwrap_or(""));
-                    left.take(name.len() + value.len(), &format!("the variable {name}"))?;
+                    left.take(with_name(&name, value), &format!("the variable {name}"))?;
                     all.insert(name, value.to_owned());
                 }
             }
             Variables::One { name, value } => {
                 let what = format!("the variable {name}");
-                left.take(name.len(), &what)?;
                 let value = match value {
                     Value::Text(text) => {
-                        expanded(text, &what, left, |name| all.get(name).map(String::as_str))?
+                        expanded(text, &what, |name| all.get(name).map(String::as_str))?
                     }
-                    Value::Content(content) => taken_as_it_is(content, &what, left)?,
+                    Value::Content(content) => content.text().unwrap_or("").to_owned(),
                     Value::Fact(fact) => facts.of(*fact),
                 };
+                left.take(with_name(name, &value), &what)?;
                 all.insert(name.clone(), value);
             }
         }
@@ -113,10 +113,9 @@ pub(super) fn environment(
     Ok(all)
 }
 
-fn taken_as_it_is(content: &Content, what: &str, left: &mut Left) -> Result<String, TooLong> {
-    let text = content.text().unwrap_or("");
-    left.take(text.len(), what)?;
-    Ok(text.to_owned())
+/// How long a variable is as a program is given it: `NAME=value`.
+fn with_name(name: &str, value: &str) -> usize {
+    name.len() + 1 + value.len()
 }
 
 /// One entry of `env`; none when it refers to something optional that is not there.
@@ -143,6 +142,8 @@ const NO_VALUE: NotTaken = &[
     ("fileKeyRef", "is not supported: use a ConfigMap or a Secret"),
 ];
 
+const NOT_TEXT: &str = "is not text, so no variable can have it";
+
 fn value_from(at: &At<'_>, meta: &Meta, context: &Context<'_>) -> Taken<Option<Value>> {
     let mut fields = at.fields("a source of a value")?;
     let source = fields.one_of(&["configMapKeyRef", "secretKeyRef", "fieldRef"], NO_VALUE)?;
@@ -165,7 +166,7 @@ fn key(at: &At<'_>, kind: Kind, context: &Context<'_>) -> Taken<Option<Value>> {
     let Some(object) = context.object(&reference)? else { return Ok(None) };
     match object.data.get(key) {
         Some(content) if content.text().is_some() => Ok(Some(Value::Content(content.clone()))),
-        Some(_) => Err(key_at.refuse("is not text, so no variable can have it")),
+        Some(_) => Err(key_at.refuse(NOT_TEXT)),
         None if reference.need == Need::Optional => Ok(None),
         None => Err(key_at.refuse(format!("there is no key {key} in {kind} {}", reference.name))),
     }
@@ -173,14 +174,19 @@ fn key(at: &At<'_>, kind: Kind, context: &Context<'_>) -> Taken<Option<Value>> {
 
 /// A field of the pod itself.
 fn field(at: &At<'_>, meta: &Meta) -> Taken<Value> {
-    field_ref(at, |path| match path {
+    let value = field_ref(at, |path| match path {
         "metadata.name" => Some(Value::Content(Content::of(&meta.name))),
         "metadata.namespace" => Some(Value::Content(Content::of("default"))),
         "spec.nodeName" => Some(Value::Fact(Fact::NodeName)),
         "status.hostIP" => Some(Value::Fact(Fact::HostIp)),
         "status.podIP" => Some(Value::Fact(Fact::PodIp)),
-        _ => Some(Value::Content(Content::of(of_map(path, meta)?))),
-    })
+        _ => Some(Value::Content(of_map(path, meta)?)),
+    })?;
+    match &value {
+        // An annotation can be what no program can be given.
+        Value::Content(content) if content.text().is_none() => Err(at.refuse(NOT_TEXT)),
+        _ => Ok(value),
+    }
 }
 
 /// A `fieldRef`, with what its path stands for.
@@ -197,18 +203,18 @@ pub(super) fn field_ref<T>(at: &At<'_>, value: impl Fn(&str) -> Option<T>) -> Ta
 }
 
 /// `metadata.labels['KEY']` or `metadata.annotations['KEY']`; empty when there is none, as in Kubernetes.
-pub(super) fn of_map<'m>(path: &str, meta: &'m Meta) -> Option<&'m str> {
+pub(super) fn of_map(path: &str, meta: &Meta) -> Option<Content> {
     let maps = [("metadata.labels", &meta.labels), ("metadata.annotations", &meta.annotations)];
     maps.into_iter().find_map(|(name, map)| {
         let key = path.strip_prefix(name)?.strip_prefix("['")?.strip_suffix("']")?;
-        Some(map.get(key).map_or("", String::as_str))
+        Some(map.one(key))
     })
 }
 
 /// One entry of `envFrom`; none when it refers to something optional that is not there.
 pub(super) fn all(at: At<'_>, context: &Context<'_>) -> Taken<Option<Variables>> {
     let mut fields = at.fields("a source of variables")?;
-    let prefix = fields.maybe("prefix", |at| Ok(at.text()?.to_owned())).unwrap_or_default();
+    let prefix = fields.maybe("prefix", names::prefix).unwrap_or_default();
     let source = fields.one_of(&["configMapRef", "secretRef"], &[]);
     let from = source.and_then(|source| {
         let kind = if source == "secretRef" { Kind::Secret } else { Kind::ConfigMap };
@@ -224,10 +230,10 @@ pub(super) fn all(at: At<'_>, context: &Context<'_>) -> Taken<Option<Variables>>
     let Some(object) = context.object(&reference)? else { return Ok(None) };
     from_at.resolve(object.data.len())?;
     for (key, content) in object.data.iter() {
-        if !names::is_variable(&format!("{prefix}{key}")) || content.text().is_none() {
+        if content.text().is_none() {
             let (kind, name) = (reference.kind, &reference.name);
             return Err(from_at.refuse(format!(
-                "the key {key} of {kind} {name} cannot be a variable: its name or its value is not text"
+                "the key {key} of {kind} {name} cannot be a variable: its value is not text"
             )));
         }
     }

@@ -33,18 +33,36 @@ impl Left {
     }
 }
 
-/// `text` with the values of the variables in it. `what` names it in the error.
+/// Words of a command, each with the values of the variables in it.
+pub(super) fn all_expanded<'v>(
+    words: &[String],
+    what: &str,
+    left: &mut Left,
+    value: impl Fn(&str) -> Option<&'v str>,
+) -> Result<Vec<String>, TooLong> {
+    let words = words.iter().map(|word| {
+        let word = expanded(word, what, &value)?;
+        left.take(word.len(), what)?;
+        Ok(word)
+    });
+    words.collect()
+}
+
+/// `text` with the values of the variables in it, at most as long as one text can be. `what` names it in the error.
 pub(super) fn expanded<'v>(
     text: &str,
     what: &str,
-    left: &mut Left,
     value: impl Fn(&str) -> Option<&'v str>,
 ) -> Result<String, TooLong> {
     let mut whole = String::new();
     let mut rest = text;
+    // Where the last name ends: what opens behind it is looked at once, and not to the end of the text each time.
+    let closes = text.rfind(')').unwrap_or(0);
+    let may_close = |inner: &&str| text.len() - inner.len() <= closes;
     while let Some((before, after)) = rest.split_once('$') {
         whole.push_str(before);
-        let name = after.strip_prefix('(').and_then(|inner| inner.split_once(')'));
+        let name = after.strip_prefix('(').filter(may_close);
+        let name = name.and_then(|inner| inner.split_once(')'));
         rest = match name {
             Some((name, behind)) => {
                 match value(name) {
@@ -63,8 +81,10 @@ pub(super) fn expanded<'v>(
         }
     }
     whole.push_str(rest);
-    left.take(whole.len(), what)?;
-    Ok(whole)
+    match whole.len() <= MAX_TEXT {
+        true => Ok(whole),
+        false => Err(TooLong { what: what.to_owned() }),
+    }
 }
 
 #[cfg(test)]
@@ -78,7 +98,7 @@ mod tests {
             "" => Some("nameless"),
             _ => None,
         };
-        expanded(text, "this", &mut Left::all(), value).expect("it is short")
+        expanded(text, "this", value).expect("it is short")
     }
 
     #[test]
@@ -109,13 +129,18 @@ mod tests {
     fn no_text_grows_past_what_a_program_can_be_given() {
         let long = "x".repeat(MAX_TEXT);
         let value = |_: &str| Some(long.as_str());
-        let expand = |text: &str, left: &mut Left| expanded(text, "args", left, value);
+        let expand = |text: &str| expanded(text, "args", value);
         let mut left = Left::all();
-        assert_eq!(expand("$(A)", &mut left).map(|whole| whole.len()), Ok(MAX_TEXT));
+        assert_eq!(expand("$(A)").map(|whole| whole.len()), Ok(MAX_TEXT));
         let refused = Err(TooLong { what: "args".to_owned() });
-        assert_eq!(expand("$(A)x", &mut Left::all()), refused);
-        assert_eq!(expand(&"$(A)".repeat(10_000), &mut Left::all()), refused);
-        let taken = std::iter::repeat_with(|| expand("$(A)", &mut left)).take_while(Result::is_ok);
-        assert_eq!(taken.count(), MAX_TEXTS / MAX_TEXT - 1, "all together, too");
+        assert_eq!(expand("$(A)x"), refused);
+        assert_eq!(expand(&"$(A)".repeat(10_000)), refused);
+        let taken =
+            std::iter::repeat_with(|| left.take(MAX_TEXT, "args")).take_while(Result::is_ok);
+        assert_eq!(taken.count(), MAX_TEXTS / MAX_TEXT, "all together, too");
+        assert_eq!(
+            Left::all().take(MAX_TEXT + 1, "args"),
+            Err(TooLong { what: "args".to_owned() })
+        );
     }
 }

@@ -6,7 +6,7 @@ use super::given::{Context, Need, Reference};
 use super::names;
 use super::object::Meta;
 use super::read::{At, Fields, NotTaken, Taken};
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 /// One file of a volume.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -142,39 +142,16 @@ fn content(path: &str, meta: &Meta) -> Option<Content> {
     Some(match path {
         "metadata.name" => Content::of(&meta.name),
         "metadata.namespace" => Content::of("default"),
-        "metadata.labels" => Content::of(&listed(&meta.labels)),
-        "metadata.annotations" => Content::of(&listed(&meta.annotations)),
-        _ => Content::of(of_map(path, meta)?),
+        "metadata.labels" => meta.labels.all(),
+        "metadata.annotations" => meta.annotations.all(),
+        _ => of_map(path, meta)?,
     })
-}
-
-/// `key="value"` a line, in the order of the keys, with the value as Go writes it in quotes.
-fn listed(map: &BTreeMap<String, String>) -> String {
-    let lines = map.iter().map(|(key, value)| {
-        let mut line = format!("{key}=\"");
-        value.chars().for_each(|letter| quote(letter, &mut line));
-        line + "\""
-    });
-    lines.collect::<Vec<_>>().join("\n")
-}
-
-/// A letter as Go's `%q` writes it.
-fn quote(letter: char, line: &mut String) {
-    let code = u32::from(letter);
-    let named = ['a', 'b', 't', 'n', 'v', 'f', 'r'];
-    match (letter, code) {
-        ('"' | '\\', _) => line.extend(['\\', letter]),
-        (_, 7..=13) => line.extend(['\\', named[code as usize - 7]]),
-        (_, 0..32 | 127) => line.push_str(&format!("\\x{code:02x}")),
-        (_, 128..160) => line.push_str(&format!("\\u{code:04x}")),
-        _ => line.push(letter),
-    }
 }
 
 /// The files in the order of their paths, if no two of them are in each other's way.
 fn apart(at: &At<'_>, mut files: Vec<File>) -> Taken<Vec<File>> {
     files.sort_by(|one, other| one.path.cmp(&other.path));
-    let paths: std::collections::BTreeSet<&str> = files.iter().map(|it| it.path.as_str()).collect();
+    let paths: BTreeSet<&str> = files.iter().map(|it| it.path.as_str()).collect();
     let twice = files.windows(2).find(|pair| pair[0].path == pair[1].path);
     let below = || {
         let parents = |path: &'_ str| path.match_indices('/').map(|it| it.0).collect::<Vec<_>>();

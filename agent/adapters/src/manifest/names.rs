@@ -53,7 +53,15 @@ pub(super) fn variable(at: At<'_>) -> Taken<String> {
     }
 }
 
-pub(super) fn is_variable(text: &str) -> bool {
+/// What is put before a variable's name: with any key behind it, it is one.
+pub(super) fn prefix(at: At<'_>) -> Taken<String> {
+    match at.text()? {
+        "" => Ok(String::new()),
+        _ => variable(at),
+    }
+}
+
+fn is_variable(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|c| matches!(c, b' '..=b'~') && c != b'=')
 }
 
@@ -88,9 +96,22 @@ fn is_label(text: &str) -> bool {
     length && text.bytes().all(letter) && !text.starts_with('-') && !text.ends_with('-')
 }
 
+/// How long a path may be: what Linux takes, less its zero byte (`PATH_MAX`).
+const MAX_PATH: usize = 4_095;
+
+/// Text that is short enough for a path.
+fn path<'a>(at: &At<'a>) -> Taken<&'a str> {
+    match at.text()? {
+        text if text.len() > MAX_PATH => {
+            Err(at.refuse(format!("is longer than {MAX_PATH} bytes, which no path can be")))
+        }
+        text => Ok(text),
+    }
+}
+
 /// A path from the root, with nothing in it that leads back.
 pub(super) fn absolute(at: At<'_>) -> Taken<String> {
-    let text = at.text()?;
+    let text = path(&at)?;
     match text.starts_with('/') && !text.split('/').any(|part| part == "..") {
         true => Ok(text.to_owned()),
         false => Err(at.refuse("has to be a path from / without .. in it")),
@@ -99,7 +120,7 @@ pub(super) fn absolute(at: At<'_>) -> Taken<String> {
 
 /// A path that stays below where it begins.
 pub(super) fn relative(at: At<'_>) -> Taken<String> {
-    let text = at.text()?;
+    let text = path(&at)?;
     let part = |part: &str| !part.is_empty() && part != "." && part != "..";
     match text.split('/').all(part) && !text.starts_with("..") {
         true => Ok(text.to_owned()),

@@ -2,7 +2,7 @@
 
 use super::names;
 use super::read::{At, Fields, NotTaken, Taken};
-use std::collections::BTreeMap;
+use super::texts::Texts;
 use steadfast_core::Name;
 
 /// What a document is.
@@ -42,8 +42,8 @@ pub(super) fn kind(at: At<'_>) -> Taken<(ObjectKind, Fields<'_>)> {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Meta {
     pub(super) name: Name,
-    pub(super) labels: BTreeMap<String, String>,
-    pub(super) annotations: BTreeMap<String, String>,
+    pub(super) labels: Texts,
+    pub(super) annotations: Texts,
     pub(super) pids: Option<u32>,
 }
 
@@ -75,6 +75,9 @@ const OLD_FIELDS: [&str; 6] = [
     "security.alpha.kubernetes.io/",
 ];
 
+/// How many bytes an object's annotations may have together, as in Kubernetes.
+const MAX_ANNOTATIONS: usize = 256 * 1024;
+
 impl Meta {
     /// A pod's.
     pub(super) fn of_pod(at: At<'_>) -> Taken<Meta> {
@@ -84,6 +87,7 @@ impl Meta {
         let pids = fields.maybe("annotations", pids).flatten();
         fields.close(NOT_TAKEN);
         let (labels, annotations) = common;
+        let (labels, annotations) = (Texts::new(labels), Texts::new(annotations));
         Ok(Meta { name: name?, labels, annotations, pids })
     }
 
@@ -97,16 +101,21 @@ impl Meta {
     }
 }
 
-type Texts = BTreeMap<String, String>;
+type Pairs = Vec<(String, String)>;
 
 /// The labels and annotations; `own` are those of a node that mean something in this object.
-fn common(fields: &mut Fields<'_>, own: &[&str]) -> (Texts, Texts) {
+fn common(fields: &mut Fields<'_>, own: &[&str]) -> (Pairs, Pairs) {
     let because = "a node has no namespaces: leave it out, or write default";
     fields.only("namespace", &["default"], because);
     let labels = fields.maybe("labels", |at| at.entries(label)).unwrap_or_default();
-    let annotation = |key, at| annotation(key, at, own);
-    let annotations = fields.maybe("annotations", |at| at.entries(annotation)).unwrap_or_default();
-    (labels.into_iter().collect(), annotations.into_iter().collect())
+    let annotations = fields.maybe("annotations", |at| {
+        let all = at.entries(|key, at| annotation(key, at, own))?;
+        match all.iter().map(|(key, text)| key.len() + text.len()).sum::<usize>() {
+            0..=MAX_ANNOTATIONS => Ok(all),
+            _ => Err(at.refuse(format!("have more than {MAX_ANNOTATIONS} bytes together"))),
+        }
+    });
+    (labels, annotations.unwrap_or_default())
 }
 
 fn label(key: &str, at: At<'_>) -> Taken<(String, String)> {

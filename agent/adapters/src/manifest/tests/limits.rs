@@ -128,3 +128,96 @@ fn of_very_many_refusals_the_first_are_told_and_the_others_counted() {
     assert_eq!((refused.refusals.len(), refused.more), (Refused::MOST, 150));
     assert_eq!(refused.to_string().lines().last(), Some("and 150 more"));
 }
+
+#[test]
+fn a_variable_is_as_long_as_its_name_and_its_value() {
+    let because = |name: &str| {
+        format!(
+            "line 6, spec.containers[0]: the variable {name} comes to more than 131071 bytes, or \
+             with all others to more than 1048576"
+        )
+    };
+    let env = |name: &str, length: usize| {
+        refused(&with_container(&format!("env: [{{name: {name}, value: {}}}]", "x".repeat(length))))
+    };
+    assert!(env("A", 131_069).is_empty());
+    assert_eq!(env("A", 131_070), [because("A")], "Linux counts A= and the zero byte, too");
+    assert_eq!(env("AB", 131_069), [because("AB")]);
+}
+
+#[test]
+fn what_only_the_node_knows_counts_as_long_as_it_can_be() {
+    let full = "x".repeat(131_000);
+    let env: String =
+        (0..8).map(|number| format!("- {{name: A{number}, value: {full}}}\n")).collect();
+    let facts = |count: usize| -> String {
+        let fact = "valueFrom: {fieldRef: {fieldPath: spec.nodeName}}";
+        (0..count).map(|number| format!("- {{name: F{number}, {fact}}}\n")).collect()
+    };
+    assert!(refused(&with_container(&format!("env:\n{env}{}", facts(2)))).is_empty());
+    let found = refused(&with_container(&format!("env:\n{env}{}", facts(3))));
+    assert_eq!(found.len(), 1);
+    assert!(found[0].contains("the variable F2 comes to more than"), "{found:?}");
+}
+
+#[test]
+fn what_many_files_and_variables_are_given_of_the_pod_is_there_once() {
+    let text = with_spec(
+        "  env:\n  - {name: A, valueFrom: {fieldRef: {fieldPath: \"metadata.labels['app']\"}}}\n  \
+         - {name: B, valueFrom: {fieldRef: {fieldPath: \"metadata.labels['app']\"}}}\n\
+         volumes: [{name: v, downwardAPI: {items: [\
+         {path: a, fieldRef: {fieldPath: metadata.labels}}, \
+         {path: b, fieldRef: {fieldPath: metadata.labels}}]}}]",
+    );
+    let pod = pods(&text).remove(0);
+    let VolumeSource::Files(files) = &pod.volumes[0].source else { panic!("it has files") };
+    assert!(std::sync::Arc::ptr_eq(&files[0].content.0, &files[1].content.0));
+    let contents: Vec<_> = pod.containers[0]
+        .variables
+        .iter()
+        .map(|variables| match variables {
+            Variables::One { value: Value::Content(content), .. } => &content.0,
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert!(std::sync::Arc::ptr_eq(contents[0], contents[1]));
+}
+
+#[test]
+fn annotations_are_within_limits() {
+    let with = |bytes: usize| {
+        let text = with_spec("").replace(
+            "name: a,",
+            &format!("name: a, annotations: {{b: {}}},", "x".repeat(bytes - 1)),
+        );
+        refused(&text)
+    };
+    assert!(with(256 * 1024).is_empty());
+    let because = "line 3, metadata.annotations: have more than 262144 bytes together";
+    assert_eq!(with(256 * 1024 + 1), [because]);
+}
+
+#[test]
+fn a_path_is_within_limits() {
+    let mount = |path: &str| {
+        let mounts = format!("volumeMounts: [{{name: v, mountPath: {path}}}]");
+        refused(&with_spec(&format!("  {mounts}\nvolumes: [{{name: v}}]")))
+    };
+    assert!(mount(&"/a".repeat(2_047)).is_empty());
+    let because = "is longer than 4095 bytes, which no path can be";
+    assert_eq!(mount(&"/a".repeat(2_048)), [format!("{C}volumeMounts[0].mountPath: {because}")]);
+    let item =
+        format!("{{path: {}a, fieldRef: {{fieldPath: metadata.name}}}}", "a/".repeat(1_000_000));
+    let volume = format!("volumes: [{{name: v, downwardAPI: {{items: [{item}]}}}}]");
+    assert_eq!(
+        refused(&with_spec(&volume)),
+        [format!("{S}volumes[0].downwardAPI.items[0].path: {because}")]
+    );
+}
+
+#[test]
+fn names_without_an_end_are_looked_at_once() {
+    let args = |text: &str| refused(&with_container(&format!("args: ['{text}']")));
+    assert!(args(&"$(".repeat(65_535)).is_empty());
+    assert_eq!(args(&"$(".repeat(2_000_000)).len(), 1);
+}

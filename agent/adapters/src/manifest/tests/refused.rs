@@ -258,7 +258,7 @@ fn what_refers_to_something_that_is_not_there_is_refused() {
         ),
         (
             "  envFrom: [{secretRef: {name: conf}}]",
-            "containers[0].envFrom[0].secretRef: the key key of Secret conf cannot be a variable: its name or its value is not text",
+            "containers[0].envFrom[0].secretRef: the key key of Secret conf cannot be a variable: its value is not text",
         ),
         (
             "  volumeMounts: [{name: none, mountPath: /a}]",
@@ -341,4 +341,22 @@ fn an_init_container_has_nothing_that_is_for_what_goes_on_running() {
     }
     let found = init("restartPolicy: Never");
     assert_eq!(found, ["line 8, spec.initContainers[0].restartPolicy: has to be Always"]);
+}
+
+#[test]
+fn what_no_program_can_be_given_is_refused_where_it_is_asked_for() {
+    let source = "valueFrom: {fieldRef: {fieldPath: \"metadata.annotations['b']\"}}";
+    let text = with_container(&format!("env: [{{name: A, {source}}}]"));
+    let text = text.replace("name: a,", "name: a, annotations: {b: \"\\0\"},");
+    let because = "is not text, so no variable can have it";
+    assert_eq!(refused(&text), [format!("{C}env[0].valueFrom.fieldRef: {because}")]);
+    let from =
+        |prefix: &str| format!("envFrom: [{{prefix: \"{prefix}\", configMapRef: {{name: conf}}}}]");
+    let text = |prefix: &str| format!("{CONF}{}", with_container(&from(prefix)));
+    for prefix in ["=", "a=b", "\\n", "ü"] {
+        let because = "has to be a variable's name: printable ASCII without =";
+        let place = "line 23, spec.containers[0].envFrom[0].prefix";
+        assert_eq!(refused(&text(prefix)), [format!("{place}: {because}")], "{prefix}");
+    }
+    assert!(refused(&text("")).is_empty() && refused(&text("a b")).is_empty());
 }
