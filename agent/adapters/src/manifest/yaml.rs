@@ -75,6 +75,7 @@ enum Open {
 
 /// The documents of a text; those with nothing in them are left out.
 pub(super) fn documents(text: &str, room: &mut Room) -> Result<Vec<Node>, Broken> {
+    only_whole_line_breaks(text)?;
     let mut reader = Reader { room, open: Vec::new(), documents: Vec::new() };
     for event in Parser::new_from_str(text) {
         let (event, span) = event.map_err(|error| {
@@ -85,6 +86,20 @@ pub(super) fn documents(text: &str, room: &mut Room) -> Result<Vec<Node>, Broken
         reader.hear(event, span)?;
     }
     Ok(reader.documents)
+}
+
+/// To YAML a carriage return alone ends a line, and hardly anything shows it so: what seems to be behind a `#` would be a
+/// field, and no line would be the one that its number says.
+fn only_whole_line_breaks(text: &str) -> Result<(), Broken> {
+    let alone = |at: &usize| !text[at + 1..].starts_with('\n');
+    let mut returns = text.match_indices('\r').map(|(at, _)| at);
+    match returns.find(alone) {
+        Some(at) => {
+            let line = 1 + text[..at].matches('\n').count();
+            Err(broken(line, "has a carriage return without a line feed behind it"))
+        }
+        None => Ok(()),
+    }
 }
 
 fn broken(line: usize, because: impl Into<String>) -> Broken {
