@@ -3,7 +3,7 @@
 //! Always true: no anchor, no alias and no tag, so a tree is never larger than its text; the depth and the number of
 //! nodes are bounded while the text is read, not after it; a key stands once in its map. Nothing here recurses.
 
-use saphyr_parser::{Event, Parser, ScalarStyle, Span};
+use saphyr_parser::{Event, Marker, Parser, ScalarStyle};
 
 /// How deep a document may be nested; a Pod needs nine levels.
 const MAX_DEPTH: usize = 32;
@@ -76,14 +76,15 @@ enum Open {
 /// The documents of a text; those with nothing in them are left out.
 pub(super) fn documents(text: &str, room: &mut Room) -> Result<Vec<Node>, Broken> {
     only_whole_line_breaks(text)?;
+    // What is missing at the end is missing in the last line, and not behind it.
+    let last = text.lines().count().max(1);
+    let line = |at: &Marker| at.line().clamp(1, last);
     let mut reader = Reader { room, open: Vec::new(), documents: Vec::new() };
     for event in Parser::new_from_str(text) {
         let (event, span) = event.map_err(|error| {
-            // What is missing at the end is missing in the last line, and not behind it.
-            let line = error.marker().line().min(text.lines().count()).max(1);
-            broken(line, format!("is no YAML: {}", error.info()))
+            broken(line(error.marker()), format!("is no YAML: {}", error.info()))
         })?;
-        reader.hear(event, span)?;
+        reader.hear(event, line(&span.start))?;
     }
     Ok(reader.documents)
 }
@@ -113,8 +114,7 @@ struct Reader<'r> {
 }
 
 impl Reader<'_> {
-    fn hear(&mut self, event: Event<'_>, span: Span) -> Result<(), Broken> {
-        let line = span.start.line();
+    fn hear(&mut self, event: Event<'_>, line: usize) -> Result<(), Broken> {
         let (anchor, tagged) = match &event {
             Event::Scalar(_, _, anchor, tag)
             | Event::SequenceStart(anchor, tag)

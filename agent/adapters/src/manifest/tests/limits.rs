@@ -17,6 +17,7 @@ fn what_is_no_yaml_is_refused_with_its_line() {
         ("? {a: b}\n: c", "line 1: a key has to be one word"),
         ("a: b\r\n# c\rd: e", "line 2: has a carriage return without a line feed behind it"),
         ("a: b\r", "line 1: has a carriage return without a line feed behind it"),
+        ("a: b\n? ", "line 2: a key has to have 1 to 512 bytes"),
         ("'': b", "line 1: a key has to have 1 to 512 bytes"),
     ] {
         let found = refused(text);
