@@ -50,7 +50,7 @@ const fn target(name: &'static str, runs: u64) -> Target {
 }
 
 /// Every target of `tests/fuzz`.
-const TARGETS: [Target; 14] = [
+const TARGETS: [Target; 15] = [
     target("board_profile", 20_000),
     target("boot_environment", 100_000),
     target("checks", 20_000),
@@ -62,6 +62,7 @@ const TARGETS: [Target; 14] = [
     target("kernel_text", 100_000),
     target("ledger", 25_000),
     target("ledger_file", 10_000),
+    target("manifest", 25_000),
     target("rauc_bus", 3_000),
     target("rauc_text", 60_000),
     target("url", 200_000),
