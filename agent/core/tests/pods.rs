@@ -228,7 +228,9 @@ fn a_sidecar_ends_after_the_main_containers_and_the_last_one_first() {
     let mut runtime = Runtime::with(found.to_vec());
     runtime.settle(None);
     let stop = |which: &[usize]| Order::Stop(which.iter().copied().collect());
+    let removed = [3, 2, 1, 0].map(Order::Remove);
     assert_eq!(runtime.orders[..3], [stop(&[2, 3]), stop(&[1]), stop(&[0])]);
+    assert_eq!(runtime.orders[3..], removed);
 }
 
 #[test]
@@ -286,6 +288,22 @@ fn each_pause_is_twice_as_long_until_five_minutes_and_forgiven_after_ten_good_on
         assert_eq!(after(restarts, 599_999), (seconds * 1000, start(again)), "{restarts}");
     }
     assert_eq!(after(7, 600_000), (0, start(1)));
+}
+
+#[test]
+fn nothing_follows_an_init_container_that_failed_and_waits_to_be_started_again() {
+    let wanted = pod(RestartPolicy::Always, &[Role::Init, Role::Main]);
+    let failed = Seen { restarts: 1, ..seen(Role::Init, exited(1)) };
+    let next = order(Some(&wanted), &[failed, Seen::NOTHING], 1);
+    assert_eq!((next.order, next.look), (None, Some(10_000)));
+}
+
+#[test]
+fn of_several_pauses_the_first_to_end_is_waited_for() {
+    let wanted = pod(RestartPolicy::Always, &[Role::Main; 3]);
+    let paused = |restarts| Seen { restarts, ..seen(Role::Main, exited(1)) };
+    let next = order(Some(&wanted), &[paused(3), paused(1), paused(2)], 1);
+    assert_eq!((next.order, next.look), (None, Some(10_000)));
 }
 
 #[test]
