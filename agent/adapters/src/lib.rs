@@ -16,6 +16,7 @@ pub mod rauc;
 pub mod service_manager;
 pub mod system;
 pub mod watchdog;
+pub mod workload_set;
 
 /// An error and its sources on one line, as it is logged where it stops.
 pub fn chain(error: &dyn std::error::Error) -> String {

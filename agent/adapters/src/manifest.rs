@@ -39,6 +39,7 @@ mod volume;
 mod yaml;
 
 pub use ask::{HttpGet, Scheme};
+pub(crate) use config::decode as base64;
 pub use config::{Content, Data};
 pub use container::{Container, Launch, Message};
 pub use env::{Fact, Facts, Value, Variables};

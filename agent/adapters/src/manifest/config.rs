@@ -134,7 +134,7 @@ fn base64(at: &At<'_>) -> Taken<Content> {
 }
 
 /// Base64 with its padding (RFC 4648, section 4). Line breaks are passed over, as in Kubernetes.
-fn decode(text: &str) -> Option<Vec<u8>> {
+pub(crate) fn decode(text: &str) -> Option<Vec<u8>> {
     let symbols: Vec<u8> = text.bytes().filter(|c| !matches!(c, b'\n' | b'\r')).collect();
     let mut bytes = Vec::with_capacity(symbols.len() / 4 * 3);
     let groups = symbols.len().div_ceil(4);

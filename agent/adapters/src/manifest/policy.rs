@@ -46,6 +46,16 @@ impl Default for Policy {
 }
 
 impl Policy {
+    /// All of the node. Where no node is at hand, manifests are looked at under this one; that of the node that is to
+    /// run them says what they really get.
+    pub fn whole_node() -> Policy {
+        Policy {
+            host_paths: vec![PathBuf::from("/")],
+            privileged: Privileged::Allowed,
+            ..Policy::default()
+        }
+    }
+
     /// Whether `hostPath` may name this path. Links are not followed here: they are the runtime's to judge.
     pub(super) fn lets_mount(&self, path: &Path) -> bool {
         let climbs = path.components().any(|part| part == Component::ParentDir);
