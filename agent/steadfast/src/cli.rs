@@ -1,5 +1,9 @@
 //! The words of the command line. Each is one order to the tool, the daemon or the boot backend.
 
+mod set;
+
+pub use set::{BuildArgs, InspectArgs, SetCommand, SignArgs};
+
 use crate::{agent, boot_state, keep_journal, protocol, tool};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
@@ -35,6 +39,9 @@ pub enum Command {
     Rollback,
     /// Take back an update that is being fetched or waits for its window
     Cancel,
+    /// Make, sign or look at a workload set; needs no node
+    #[command(subcommand)]
+    Set(SetCommand),
     /// Run the agent; systemd does this
     Agent(AgentArgs),
     /// Read or write the boot environment; RAUC does this
@@ -160,6 +167,7 @@ pub fn main() -> ExitCode {
         Command::Confirm => tool::run(&socket, &tool::Order::Confirm),
         Command::Rollback => tool::run(&socket, &tool::Order::Rollback),
         Command::Cancel => tool::run(&socket, &tool::Order::Cancel),
+        Command::Set(command) => tool::run(&socket, &tool::Order::Set(command)),
     }
 }
 
@@ -190,6 +198,16 @@ mod tests {
             "steadfast boot-state",
             "steadfast history --all",
             "steadfast history 1.0.0 1.1.0",
+            "steadfast set",
+            "steadfast set build pods -o a.tar",
+            "steadfast set build pods --generation 1",
+            "steadfast set build pods -o a.tar --generation 0",
+            "steadfast set build pods -o a.tar --generation 1 --minimum-os ../1",
+            "steadfast set build pods -o a.tar --generation 1 --image bridge.tar",
+            "steadfast set build pods -o a.tar --generation 1 --image =bridge.tar",
+            "steadfast set build pods -o a.tar --generation 1 --image bridge=",
+            "steadfast set sign a.tar",
+            "steadfast set inspect",
         ] {
             assert_eq!(command(words).expect_err("misused"), 2, "{words}");
         }

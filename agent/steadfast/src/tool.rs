@@ -1,10 +1,10 @@
-//! The tool: every word of the command line that asks the agent.
+//! The tool: every word of the command line that asks the agent, or makes something for a node.
 //!
 //! ```text
-//! words ──▶ client ──▶ agent
-//!             │
-//!             ▼
-//!    lines (status, history, update) ──▶ output
+//! words ──▶ client ──▶ agent          words ──▶ set ──▶ archive of a workload set
+//!             │                                  │
+//!             ▼                                  ▼
+//!    lines (status, history, update) ─────────▶ output
 //! ```
 //!
 //! Always true: what was asked for goes to the standard output, and why it was not done to the
@@ -14,6 +14,7 @@ mod client;
 mod history;
 mod order;
 mod output;
+mod set;
 mod status;
 mod time;
 mod update;
@@ -22,7 +23,7 @@ mod watch;
 #[cfg(test)]
 mod fake;
 
-use crate::cli::{HistoryArgs, StatusArgs, UpdateArgs};
+use crate::cli::{HistoryArgs, SetCommand, StatusArgs, UpdateArgs};
 use client::ClientError;
 use output::{Console, Line, Style, Tone, screen};
 use std::error::Error;
@@ -46,6 +47,8 @@ pub enum Order {
     Rollback,
     /// Take back what waits.
     Cancel,
+    /// Make, sign or look at a workload set; needs no node.
+    Set(SetCommand),
 }
 
 /// What was not done, why, and where the node stands.
@@ -56,16 +59,30 @@ struct NotDone {
     node: String,
 }
 
+/// What was not done where no node is concerned, and why.
+#[derive(Debug, PartialEq, Eq)]
+struct NotMade {
+    what: String,
+    because: Vec<String>,
+}
+
 /// Why the tool ends with status 1.
 #[derive(Debug)]
 enum ToolError {
     NotDone(NotDone),
+    NotMade(NotMade),
     Output(io::Error),
 }
 
 impl From<NotDone> for ToolError {
     fn from(not_done: NotDone) -> ToolError {
         ToolError::NotDone(not_done)
+    }
+}
+
+impl From<NotMade> for ToolError {
+    fn from(not_made: NotMade) -> ToolError {
+        ToolError::NotMade(not_made)
     }
 }
 
@@ -86,11 +103,23 @@ impl NotDone {
     }
 
     fn lines(&self) -> Vec<Line> {
-        let because = self.because.iter().filter(|because| !because.is_empty());
-        let error = Line::new("error", &self.what).toned(Tone::Bad);
-        let because = because.map(|because| Line::new("because", because));
-        std::iter::once(error).chain(because).chain([Line::new("node", &self.node)]).collect()
+        let mut lines = told(&self.what, &self.because);
+        lines.push(Line::new("node", &self.node));
+        lines
     }
+}
+
+impl NotMade {
+    fn lines(&self) -> Vec<Line> {
+        told(&self.what, &self.because)
+    }
+}
+
+fn told(what: &str, because: &[String]) -> Vec<Line> {
+    let because = because.iter().filter(|because| !because.is_empty());
+    let error = Line::new("error", what).toned(Tone::Bad);
+    let because = because.map(|because| Line::new("because", because));
+    std::iter::once(error).chain(because).collect()
 }
 
 /// The error and what lies behind it, one by one.
@@ -118,6 +147,7 @@ pub fn run(socket: &Path, order: &Order) -> ExitCode {
         Order::Confirm => order::confirm(socket, &mut console),
         Order::Rollback => order::rollback(socket, &mut console),
         Order::Cancel => order::cancel(socket, &mut console),
+        Order::Set(command) => set::run(command, &mut console),
     };
     match done {
         Ok(()) => return ExitCode::SUCCESS,
@@ -126,6 +156,9 @@ pub fn run(socket: &Path, order: &Order) -> ExitCode {
         Err(ToolError::Output(error)) => eprintln!("error    nothing can be written: {error}"),
         Err(ToolError::NotDone(not_done)) => {
             eprint!("{}", screen(&not_done.lines(), Style::of(&io::stderr())));
+        }
+        Err(ToolError::NotMade(not_made)) => {
+            eprint!("{}", screen(&not_made.lines(), Style::of(&io::stderr())));
         }
     }
     ExitCode::FAILURE

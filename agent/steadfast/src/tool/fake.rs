@@ -75,6 +75,7 @@ pub(super) fn told(
     let error = match ended {
         Ok(()) => String::new(),
         Err(ToolError::NotDone(not_done)) => error(&not_done),
+        Err(ToolError::NotMade(not_made)) => screen(&not_made.lines(), Style::PLAIN),
         Err(ToolError::Output(error)) => panic!("a vector takes everything: {error}"),
     };
     (String::from_utf8(out).expect("text"), error)
