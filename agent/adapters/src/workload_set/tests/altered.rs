@@ -78,6 +78,21 @@ fn a_blob_of_another_length_or_content_is_refused() {
 }
 
 #[test]
+fn a_document_is_held_against_its_digest_before_it_is_read() {
+    let world = World::new();
+    let files = untar(&world.bytes());
+    let documents = files.iter().filter(|(name, bytes)| {
+        name.starts_with("blobs/") && bytes.starts_with(b"{") && bytes.len() > 2
+    });
+    for (name, bytes) in documents {
+        let mut altered = files.clone();
+        altered.insert(name.clone(), vec![b'x'; bytes.len()]);
+        let refused = world.refused(&tar(&altered));
+        assert!(refused.ends_with("it is damaged or was altered"), "{refused}");
+    }
+}
+
+#[test]
 fn what_a_tar_archive_can_hide_is_refused() {
     use EntryType as T;
     let world = World::new();
@@ -235,6 +250,24 @@ fn an_image_for_another_architecture_is_refused() {
     assert_eq!(
         said(read(&world.path("other.tar"), demands)),
         "image press/bridge:1.8.2 is for linux on arm64, and the set is for amd64"
+    );
+}
+
+#[test]
+fn a_set_is_for_one_architecture_whether_it_is_said_or_not() {
+    let world = World::new();
+    let mut files = untar(&world.bytes());
+    let mut amd64 = image(&mut files, "amd64", "amd");
+    amd64["platform"] = json!({ "architecture": "amd64", "os": "linux" });
+    amd64["annotations"] = json!({ "org.opencontainers.image.ref.name": "press/other:1" });
+    let mixed = crafted(&tar(&files), |set, _| {
+        set["manifests"].as_array_mut().expect("a list").push(amd64);
+    });
+    let policy = Policy::whole_node();
+    let demands = Demands { keyring: None, architecture: None, policy: &policy };
+    assert_eq!(
+        said(read(&world.put("mixed.tar", mixed), demands)),
+        "image press/other:1 is for linux on amd64, and the set is for arm64"
     );
 }
 
