@@ -43,6 +43,23 @@ fn a_trial_bears_no_more_restarts_than_the_policy_says() {
 }
 
 #[test]
+fn a_slot_that_starts_before_the_ledger_heard_of_its_activation_is_on_trial() {
+    let activating = |trial| Update::Activating { trial, at: At::Now };
+    for update in [|trial| Update::Ready { trial }, activating] {
+        let node = power_on(on_trial(update), 1);
+        let first = Update::Probation { trial: node_trial(&node), restarts: 0, shutdowns: 0 };
+        assert_eq!(node.update, first);
+        assert_eq!(node_trial(&node).slot, Slot::B);
+    }
+}
+
+/// The trial that a node is in.
+fn node_trial(node: &Node) -> Trial {
+    let Update::Probation { trial, .. } = &node.update else { panic!("{:?}", node.update) };
+    trial.clone()
+}
+
+#[test]
 fn an_agent_that_ended_once_before_a_power_cut_is_a_restart_and_a_panic_is_not() {
     let start = |cause: Cause| {
         let node = on_trial(|trial| Update::Probation { trial, restarts: 0, shutdowns: 0 });

@@ -1,8 +1,8 @@
 //! What the boot store tells of a trial whose end could not be saved.
 
 use steadfast_core::{
-    Boot, Cause, Committed, Digest, Event, Node, OtherSlot, Outcome, Policy, Slot, ThisSlot, Trial,
-    Update, Verdict, Version, Why,
+    At, Boot, Cause, Committed, Digest, Event, Node, OtherSlot, Outcome, Policy, Slot, ThisSlot,
+    Trial, Update, Verdict, Version, Why,
 };
 
 const NEW: [u8; 16] = [2; 16];
@@ -79,7 +79,9 @@ fn a_boot_environment_that_cannot_be_read_blames_no_release() {
 
 #[test]
 fn a_commit_that_could_not_be_saved_still_stands() {
-    for update in undecided() {
+    // Its activation may be all that was saved, or be on its way.
+    let activating = Update::Activating { trial: trial(), at: At::Now };
+    for update in undecided().into_iter().chain([activating]) {
         for id in [NEW, [0; 16]] {
             let Event::Booted(boot) = start(Slot::B, ThisSlot::Kept, OtherSlot::Untried) else {
                 panic!("a start")
