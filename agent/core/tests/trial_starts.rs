@@ -46,17 +46,15 @@ fn a_trial_bears_no_more_restarts_than_the_policy_says() {
 fn a_slot_that_starts_before_the_ledger_heard_of_its_activation_is_on_trial() {
     let activating = |trial| Update::Activating { trial, at: At::Now };
     for update in [|trial| Update::Ready { trial }, activating] {
-        let node = power_on(on_trial(update), 1);
-        let first = Update::Probation { trial: node_trial(&node), restarts: 0, shutdowns: 0 };
-        assert_eq!(node.update, first);
-        assert_eq!(node_trial(&node).slot, Slot::B);
+        for other in [OtherSlot::Untried, OtherSlot::Tried, OtherSlot::Bad, OtherSlot::Unknown] {
+            let version = Version::new("2").expect("a version");
+            let (slot, this) = (Slot::B, ThisSlot::Once);
+            let boot = Boot { slot, version, id: [1; 16], this, other, evidence: None };
+            let tried = on_trial(update).next(Event::Booted(boot), &policy()).update;
+            let first = matches!(&tried, Update::Probation { trial, restarts: 0, shutdowns: 0 } if trial.slot == slot);
+            assert!(first, "{other:?}: {tried:?}");
+        }
     }
-}
-
-/// The trial that a node is in.
-fn node_trial(node: &Node) -> Trial {
-    let Update::Probation { trial, .. } = &node.update else { panic!("{:?}", node.update) };
-    trial.clone()
 }
 
 #[test]
