@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! checks.d/*.toml ──load──▶ Checks ──▶ ChecksPort: run, wait, run … ──observe──▶ Gate ──▶ Judged
-//!                                          └── snapshot after each answer ──▶ status
+//! the workloads' task ──▶ Workload, on each change ──────────────────────▲  └── snapshot ──▶ status
 //! ```
 //!
 //! Always true: the gate decides, this module reports; the first run of every check is at once; no
@@ -23,7 +23,7 @@ pub use run::{ChecksPort, Judge};
 use crate::http::Url;
 use std::time::Duration;
 use steadfast_core::Name;
-use steadfast_core::gate::Weight;
+use steadfast_core::gate::{Heard, Weight};
 
 /// Where an image keeps its checks.
 pub const FOLDER: &str = "/etc/steadfast/checks.d";
@@ -31,6 +31,17 @@ pub const FOLDER: &str = "/etc/steadfast/checks.d";
 /// The checks of a node, at most [`steadfast_core::gate::MAX_CHECKS`], in the order of their files.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Checks(Vec<Check>);
+
+/// A workload as the gate hears of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Workload {
+    /// Its pod.
+    pub name: Name,
+    /// Whether it decides.
+    pub weight: Weight,
+    /// Passed while it is ready; else what it lacks.
+    pub heard: Heard,
+}
 
 /// One check.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -16,6 +16,12 @@ use crate::names::Name;
 /// How many checks a node can have.
 pub const MAX_CHECKS: usize = 32;
 
+/// How many workloads a node can have.
+pub const MAX_WORKLOADS: usize = 64;
+
+/// How much a gate can watch.
+const MAX_WATCHED: usize = MAX_CHECKS + MAX_WORKLOADS;
+
 /// A moment in milliseconds of a clock that only goes forward.
 pub type Millis = u64;
 
@@ -28,7 +34,33 @@ pub struct Rule {
     pub deadline: Millis,
 }
 
-/// Whether a check decides.
+/// What is watched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Subject {
+    /// The check of this name.
+    Check(Name),
+    /// The workload of this name: it passes while it is ready.
+    Workload(Name),
+}
+
+impl Subject {
+    /// Its name.
+    pub fn name(&self) -> &Name {
+        match self {
+            Subject::Check(name) | Subject::Workload(name) => name,
+        }
+    }
+
+    /// The cause that names it.
+    fn cause(&self) -> Cause {
+        match self {
+            Subject::Check(name) => Cause::Check(name.clone()),
+            Subject::Workload(name) => Cause::Workload(name.clone()),
+        }
+    }
+}
+
+/// Whether a check or a workload decides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Weight {
     /// It must hold.
@@ -37,7 +69,7 @@ pub enum Weight {
     Wanted,
 }
 
-/// What a check said last.
+/// What a check or a workload said last.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Heard {
     /// Nothing yet.
@@ -48,11 +80,11 @@ pub enum Heard {
     Failed(Text),
 }
 
-/// One check, as the gate sees it.
+/// One check or workload, as the gate sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Watched {
-    /// Its name.
-    pub name: Name,
+    /// Which.
+    pub subject: Subject,
     /// Whether it decides.
     pub weight: Weight,
     /// What it said last.
@@ -66,46 +98,45 @@ pub struct Gate {
     started: Millis,
     held_since: Option<Millis>,
     broken_by: Option<usize>,
-    checks: heapless::Vec<Watched, MAX_CHECKS>,
+    watched: heapless::Vec<Watched, MAX_WATCHED>,
 }
 
-/// More checks than [`MAX_CHECKS`].
+/// More than [`MAX_CHECKS`] checks and [`MAX_WORKLOADS`] workloads together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("more than {MAX_CHECKS} checks")]
-pub struct TooManyChecks;
+#[error("more than {MAX_WATCHED} checks and workloads")]
+pub struct TooManyWatched;
 
 impl Gate {
     /// A gate that starts now.
     pub fn new(
         rule: Rule,
         now: Millis,
-        checks: impl IntoIterator<Item = (Name, Weight)>,
-    ) -> Result<Gate, TooManyChecks> {
+        subjects: impl IntoIterator<Item = (Subject, Weight)>,
+    ) -> Result<Gate, TooManyWatched> {
         let mut watched = heapless::Vec::new();
-        for (name, weight) in checks {
-            let check = Watched { name, weight, heard: Heard::Nothing };
-            watched.push(check).map_err(|_| TooManyChecks)?;
+        for (subject, weight) in subjects {
+            let silent = Watched { subject, weight, heard: Heard::Nothing };
+            watched.push(silent).map_err(|_| TooManyWatched)?;
         }
-        let mut gate =
-            Gate { rule, started: now, held_since: None, broken_by: None, checks: watched };
+        let mut gate = Gate { rule, started: now, held_since: None, broken_by: None, watched };
         gate.hold(now);
         Ok(gate)
     }
 
-    /// Hears what the check at this position said.
-    pub fn observe(&mut self, now: Millis, check: usize, heard: Heard) {
-        let Some(watched) = self.checks.get_mut(check) else { return };
+    /// Hears what the check or workload at this position said.
+    pub fn observe(&mut self, now: Millis, at: usize, heard: Heard) {
+        let Some(watched) = self.watched.get_mut(at) else { return };
         let failed = matches!(heard, Heard::Failed(_)) && watched.weight == Weight::Required;
         watched.heard = heard;
         if failed {
-            self.broken_by = Some(check);
+            self.broken_by = Some(at);
         }
         self.hold(now);
     }
 
-    /// The checks and what they said last.
-    pub fn checks(&self) -> &[Watched] {
-        &self.checks
+    /// What is watched and what it said last.
+    pub fn watched(&self) -> &[Watched] {
+        &self.watched
     }
 
     /// The verdict, once there is one.
@@ -124,9 +155,9 @@ impl Gate {
     }
 
     fn hold(&mut self, now: Millis) {
-        let required = |check: &&Watched| check.weight == Weight::Required;
-        let passed = |check: &Watched| check.heard == Heard::Passed;
-        match self.checks.iter().filter(required).all(passed) {
+        let required = |watched: &&Watched| watched.weight == Weight::Required;
+        let passed = |watched: &Watched| watched.heard == Heard::Passed;
+        match self.watched.iter().filter(required).all(passed) {
             true => self.held_since = self.held_since.or(Some(now)),
             false => self.held_since = None,
         }
@@ -134,17 +165,17 @@ impl Gate {
 
     /// Why the deadline came first: what fails now, what never spoke, or what broke the soak last.
     fn failure(&self) -> Failure {
-        let required = || self.checks.iter().filter(|check| check.weight == Weight::Required);
-        let failing = required().find(|check| matches!(check.heard, Heard::Failed(_)));
-        if let Some(Watched { name, heard: Heard::Failed(evidence), .. }) = failing {
-            return Failure { cause: Cause::Check(name.clone()), evidence: evidence.clone() };
+        let required = || self.watched.iter().filter(|it| it.weight == Weight::Required);
+        let failing = required().find(|it| matches!(it.heard, Heard::Failed(_)));
+        if let Some(Watched { subject, heard: Heard::Failed(evidence), .. }) = failing {
+            return Failure { cause: subject.cause(), evidence: evidence.clone() };
         }
-        if let Some(silent) = required().find(|check| check.heard == Heard::Nothing) {
+        if let Some(silent) = required().find(|it| it.heard == Heard::Nothing) {
             let evidence = format_args!("it gave no answer before the deadline");
-            return Failure::new(Cause::Check(silent.name.clone()), evidence);
+            return Failure::new(silent.subject.cause(), evidence);
         }
-        let broke = self.broken_by.and_then(|at| self.checks.get(at));
-        let name = broke.map_or("a check", |check| check.name.as_str());
+        let broke = self.broken_by.and_then(|at| self.watched.get(at));
+        let name = broke.map_or("a check", |it| it.subject.name().as_str());
         Failure::new(Cause::Deadline, format_args!("{name} broke the soak time last"))
     }
 }
@@ -157,8 +188,9 @@ mod tests {
     const RULE: Rule = Rule { soak: 10, deadline: 100 };
 
     fn gate(weights: &[Weight]) -> Gate {
-        let names = ["one", "two", "three"].map(|name| Name::try_from(name).expect("short"));
-        Gate::new(RULE, 0, names.into_iter().zip(weights.iter().copied())).expect("few")
+        let check = |name| Subject::Check(Name::try_from(name).expect("short"));
+        let subjects = ["one", "two", "three"].map(check);
+        Gate::new(RULE, 0, subjects.into_iter().zip(weights.iter().copied())).expect("few")
     }
 
     fn failed() -> Heard {
@@ -209,6 +241,20 @@ mod tests {
         let gate = gate(&[Weight::Required]);
         let Some(Verdict::Unhealthy(failure)) = gate.verdict(100) else { panic!("a verdict") };
         assert_eq!(failure.cause, Cause::Check("one".try_into().expect("short")));
+    }
+
+    #[test]
+    fn a_workload_that_is_not_ready_at_the_deadline_is_named_as_one() {
+        let workload = |name| Subject::Workload(Name::try_from(name).expect("short"));
+        let required = |name| (workload(name), Weight::Required);
+        let mut gate = Gate::new(RULE, 0, [required("bridge"), required("vision")]).expect("few");
+        gate.observe(1, 0, Heard::Passed);
+        gate.observe(1, 1, failed());
+        let Some(Verdict::Unhealthy(failure)) = gate.verdict(100) else { panic!("a verdict") };
+        assert_eq!(failure.cause, Cause::Workload("vision".try_into().expect("short")));
+        assert_eq!(failure.evidence, "exit 1");
+        gate.observe(101, 1, Heard::Passed);
+        assert_eq!(gate.verdict(111), Some(Verdict::Healthy), "both were ready for the soak time");
     }
 
     #[test]

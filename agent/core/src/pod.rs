@@ -91,6 +91,15 @@ pub enum Found {
     },
 }
 
+/// When a container was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Made {
+    /// Since the node was started.
+    ThisBoot,
+    /// Before: whatever it was, it has no process, and what lay in memory for its pod is gone.
+    Before,
+}
+
 /// One container as the runtime shows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Seen {
@@ -98,6 +107,8 @@ pub struct Seen {
     pub manifest: Digest,
     /// What is found of it.
     pub found: Found,
+    /// When it was made.
+    pub made: Made,
     /// What it is in the pod that it was made for.
     pub role: Role,
     /// How often in a row it was started again before it had run for ten minutes.
@@ -106,8 +117,13 @@ pub struct Seen {
 
 impl Seen {
     /// Nothing is found.
-    pub const NOTHING: Seen =
-        Seen { manifest: Digest::ZERO, found: Found::Absent, role: Role::Main, restarts: 0 };
+    pub const NOTHING: Seen = Seen {
+        manifest: Digest::ZERO,
+        found: Found::Absent,
+        made: Made::ThisBoot,
+        role: Role::Main,
+        restarts: 0,
+    };
 
     fn is_there(&self) -> bool {
         self.found != Found::Absent
@@ -115,6 +131,14 @@ impl Seen {
 
     fn runs(&self) -> bool {
         matches!(self.found, Found::Running(_))
+    }
+
+    /// The same after a restart of the node: an end that it had before is none of this boot's.
+    fn in_this_boot(self) -> Seen {
+        match (self.made, self.found) {
+            (Made::Before, Found::Exited { .. }) => Seen { found: Found::Created, ..self },
+            _ => self,
+        }
     }
 }
 
@@ -207,6 +231,10 @@ impl Pod {
         if matches!(self.phase(found), Phase::Succeeded | Phase::Failed) {
             return stopped(found).map_or_else(Next::nothing, Next::order);
         }
+        // A pod that has not done its work begins anew with the node, its init containers first.
+        let found: heapless::Vec<Seen, MAX_CONTAINERS> =
+            found.iter().take(MAX_CONTAINERS).map(|seen| seen.in_this_boot()).collect();
+        let found = &found;
         let begun = self.begun(found);
         let mut look = None;
         for (at, role) in self.containers.iter().enumerate() {

@@ -1,6 +1,6 @@
 //! When the health gate is looked at again, and whom it blames when time ran out.
 
-use steadfast_core::gate::{Gate, Heard, MAX_CHECKS, Rule, Weight};
+use steadfast_core::gate::{Gate, Heard, MAX_CHECKS, MAX_WORKLOADS, Rule, Subject, Weight};
 use steadfast_core::{Cause, Failure, Name, Verdict, text};
 
 const RULE: Rule = Rule { soak: 10, deadline: 100 };
@@ -11,7 +11,7 @@ fn name(text: &str) -> Name {
 
 /// A gate that starts at 1000: a port that is asked again has a clock that goes on.
 fn gate(checks: &[(&str, Weight)]) -> Gate {
-    let checks = checks.iter().map(|(text, weight)| (name(text), *weight));
+    let checks = checks.iter().map(|(text, weight)| (Subject::Check(name(text)), *weight));
     Gate::new(RULE, 1000, checks).expect("few")
 }
 
@@ -65,8 +65,12 @@ fn a_deadline_names_the_required_check_that_broke_the_soak_time_last() {
 }
 
 #[test]
-fn no_check_is_left_out_because_there_are_too_many() {
-    let checks = |count| (0..count).map(|_| (name("one"), Weight::Required));
-    assert!(Gate::new(RULE, 0, checks(MAX_CHECKS)).is_ok());
-    assert!(Gate::new(RULE, 0, checks(MAX_CHECKS + 1)).is_err());
+fn nothing_is_left_out_because_there_is_too_much() {
+    let checks = (0..MAX_CHECKS).map(|_| (Subject::Check(name("one")), Weight::Required));
+    let workloads = |count| {
+        let workloads = (0..count).map(|_| (Subject::Workload(name("two")), Weight::Required));
+        checks.clone().chain(workloads)
+    };
+    assert!(Gate::new(RULE, 0, workloads(MAX_WORKLOADS)).is_ok());
+    assert!(Gate::new(RULE, 0, workloads(MAX_WORKLOADS + 1)).is_err());
 }

@@ -3,7 +3,7 @@
 use steadfast_core::Digest;
 use steadfast_core::gate::Millis;
 use steadfast_core::pod::{
-    Found, Health, MAX_CONTAINERS, Order, Phase, Pod, RestartPolicy, Role, Seen, order,
+    Found, Health, MAX_CONTAINERS, Made, Order, Phase, Pod, RestartPolicy, Role, Seen, order,
 };
 
 const WANTED: Digest = Digest([1; 32]);
@@ -23,7 +23,7 @@ fn exited(code: u32) -> Found {
 }
 
 fn seen(role: Role, found: Found) -> Seen {
-    Seen { manifest: WANTED, found, role, restarts: 0 }
+    Seen { manifest: WANTED, found, made: Made::ThisBoot, role, restarts: 0 }
 }
 
 /// A runtime that carries every order out, in which init containers end well and all others run and are well.
@@ -47,7 +47,8 @@ impl Runtime {
                     _ => Found::Running(STARTING),
                 };
                 let restarts = *restarts;
-                self.found[*container] = Seen { manifest: WANTED, found, role, restarts };
+                let made = Made::ThisBoot;
+                self.found[*container] = Seen { manifest: WANTED, found, made, role, restarts };
             }
             Order::Stop(which) => {
                 for at in which {
@@ -99,7 +100,9 @@ fn finds(role: Role) -> Vec<Seen> {
     let running = [WELL, STARTING, DEAD].map(Found::Running);
     let own = running.into_iter().chain([Found::Created, exited(0), exited(1)]);
     let others = [Found::Created, Found::Running(WELL), exited(0)].map(other);
-    own.map(|found| seen(role, found)).chain(others).chain([Seen::NOTHING]).collect()
+    let before = [Found::Created, exited(0), exited(1)];
+    let before = before.map(|found| Seen { made: Made::Before, ..seen(role, found) });
+    own.map(|found| seen(role, found)).chain(others).chain(before).chain([Seen::NOTHING]).collect()
 }
 
 fn shapes() -> Vec<Vec<Role>> {
@@ -218,6 +221,33 @@ fn once_a_main_container_was_started_no_init_container_runs_again() {
     let restarted = [seen(Role::Init, Found::Created), seen(Role::Main, Found::Created)];
     let first = Some(Order::Start { container: 0, restarts: 0 });
     assert_eq!(order(Some(&wanted), &restarted, 0).order, first);
+}
+
+#[test]
+fn a_pod_begins_anew_with_the_node_unless_it_has_done_its_work() {
+    let before = |role, found| Seen { made: Made::Before, ..seen(role, found) };
+    let roles = [Role::Init, Role::Main];
+    let first = |restart, main| {
+        let found = [before(Role::Init, exited(0)), before(Role::Main, main)];
+        order(Some(&pod(restart, &roles)), &found, 0)
+    };
+    let init = Some(Order::Start { container: 0, restarts: 0 });
+    assert_eq!(first(RestartPolicy::Always, Found::Created).order, init, "it ran to the end");
+    assert_eq!(first(RestartPolicy::Always, exited(0)).order, init, "its pause is over, too");
+    assert_eq!(first(RestartPolicy::OnFailure, exited(1)).order, init);
+    for (restart, code) in
+        [(RestartPolicy::OnFailure, 0), (RestartPolicy::Never, 0), (RestartPolicy::Never, 1)]
+    {
+        assert_eq!(first(restart, exited(code)).order, None, "{restart:?}, exit {code}");
+    }
+}
+
+#[test]
+fn how_often_a_container_was_started_again_is_known_after_a_restart_of_the_node() {
+    let wanted = pod(RestartPolicy::Always, &[Role::Main]);
+    let found = Seen { restarts: 4, made: Made::Before, ..seen(Role::Main, exited(1)) };
+    let again = Some(Order::Start { container: 0, restarts: 4 });
+    assert_eq!(order(Some(&wanted), &[found], 0).order, again);
 }
 
 #[test]

@@ -1,14 +1,14 @@
 //! Runs the checks side by side until the gate has its verdict.
 
 use super::systemd::{SystemBus, Units};
-use super::{Check, Checks, Kind, command, net};
+use super::{Check, Checks, Kind, Workload, command, net};
 use crate::http::Client;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::Poll;
 use std::time::Duration;
-use steadfast_core::gate::{Gate, Heard, Millis, Rule, Watched};
-use steadfast_core::{Event, Port};
+use steadfast_core::gate::{Gate, Heard, Millis, Rule, Subject, Watched};
+use steadfast_core::{Event, Port, text};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
@@ -22,6 +22,7 @@ pub struct ChecksPort<U = SystemBus> {
     rule: Rule,
     http: Client,
     units: U,
+    workloads: watch::Receiver<Vec<Workload>>,
     watched: watch::Sender<Vec<Watched>>,
 }
 
@@ -42,15 +43,21 @@ impl ChecksPort {
         http: Client,
         watched: watch::Sender<Vec<Watched>>,
     ) -> ChecksPort {
-        ChecksPort { checks, rule, http, units: SystemBus::default(), watched }
+        let (units, workloads) = (SystemBus::default(), watch::channel(Vec::new()).1);
+        ChecksPort { checks, rule, http, units, workloads, watched }
     }
 }
 
 impl<U> ChecksPort<U> {
     /// The same port, which asks these units.
     pub fn with_units<V: Units>(self, units: V) -> ChecksPort<V> {
-        let ChecksPort { checks, rule, http, watched, units: _ } = self;
-        ChecksPort { checks, rule, http, units, watched }
+        let ChecksPort { checks, rule, http, workloads, watched, units: _ } = self;
+        ChecksPort { checks, rule, http, units, workloads, watched }
+    }
+
+    /// The same port, which judges these workloads, too: those that are there when it begins to judge.
+    pub fn with_workloads(self, workloads: watch::Receiver<Vec<Workload>>) -> ChecksPort<U> {
+        ChecksPort { workloads, ..self }
     }
 }
 
@@ -80,9 +87,27 @@ impl<U: Units> ChecksPort<U> {
         }
     }
 
-    fn gate(&self) -> Gate {
-        let checks = self.checks.0.iter().map(|check| (check.name.clone(), check.weight));
-        Gate::new(self.rule, 0, checks).expect("Checks::load takes no more than a gate holds")
+    fn gate(&self, workloads: &[Workload]) -> Gate {
+        let checks = self.checks.0.iter();
+        let checks = checks.map(|check| (Subject::Check(check.name.clone()), check.weight));
+        let workloads = workloads.iter().map(|it| (Subject::Workload(it.name.clone()), it.weight));
+        Gate::new(self.rule, 0, checks.chain(workloads))
+            .expect("Checks::load and the node's door take no more than a gate holds")
+    }
+
+    /// Tells the gate what has become of the workloads that it watches.
+    fn observe(&self, gate: &mut Gate, now: Millis, workloads: &[Workload]) {
+        let first = self.checks.0.len();
+        for at in first..gate.watched().len() {
+            let watched = &gate.watched()[at];
+            let found = workloads.iter().find(|it| it.name == *watched.subject.name());
+            let gone = || Heard::Failed(text(format_args!("it is not wanted any more")));
+            let heard = found.map_or_else(gone, |workload| workload.heard.clone());
+            // Hearing again what is known is no break of the soak time.
+            if heard != watched.heard {
+                gate.observe(now, at, heard);
+            }
+        }
     }
 }
 
@@ -90,15 +115,17 @@ impl<U: Units> Port for ChecksPort<U> {
     type Action = Judge;
 
     async fn perform(&mut self, Judge: Judge) -> Event {
+        let mut workloads = self.workloads.clone();
         let port = &*self;
         let start = Instant::now();
-        let mut gate = port.gate();
+        let mut gate = port.gate(&workloads.borrow_and_update());
+        port.observe(&mut gate, 0, &workloads.borrow());
         let mut runs: Vec<Run<'_>> = Vec::new();
         for check in 0..port.checks.0.len() {
             runs.push(Box::pin(port.run(check, start)));
         }
         loop {
-            port.watched.send_replace(gate.checks().to_vec());
+            port.watched.send_replace(gate.watched().to_vec());
             let now = millis(start);
             if let Some(verdict) = gate.verdict(now) {
                 return Event::Judged(verdict);
@@ -113,9 +140,20 @@ impl<U: Units> Port for ChecksPort<U> {
                     let due = (due + port.checks.0[check].interval).max(Instant::now());
                     runs[check] = Box::pin(port.run(check, due));
                 }
+                () = moved(&mut workloads) => {
+                    port.observe(&mut gate, millis(start), &workloads.borrow());
+                }
                 () = sleep(look) => {}
             }
         }
+    }
+}
+
+/// Comes back when something was told of a workload.
+async fn moved(workloads: &mut watch::Receiver<Vec<Workload>>) {
+    if workloads.changed().await.is_err() {
+        // Nobody runs any: there is no news.
+        std::future::pending().await
     }
 }
 

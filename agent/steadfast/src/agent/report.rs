@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use steadfast_adapters::boot_store::{BootStoreError, Snapshot};
 use steadfast_adapters::ledger_file::{Kept, LedgerFile};
 use steadfast_adapters::rauc;
-use steadfast_core::gate::{Heard, Watched, Weight};
+use steadfast_core::gate::{Heard, Subject, Watched, Weight};
 use steadfast_core::ledger::Entry;
 use steadfast_core::{
     Committed, Ending, Event, Failure, Node, OtherSlot, Slot, Update, Verdict, Why,
@@ -96,7 +96,13 @@ impl Reporter {
             update: self.update(node),
             boot: boot_status(boot),
             ledger: self.ledger_status(ledger),
-            checks: self.checks.borrow().iter().map(check_status).collect(),
+            checks: self
+                .checks
+                .borrow()
+                .iter()
+                .filter(|it| is_check(it))
+                .map(check_status)
+                .collect(),
             floor: node.floor.as_ref().map(ToString::to_string),
             refused: node.refused.iter().map(ToString::to_string).collect(),
             warnings,
@@ -231,6 +237,11 @@ impl From<&Snapshot> for BootStatus {
     }
 }
 
+/// Workloads are told of elsewhere.
+fn is_check(watched: &Watched) -> bool {
+    matches!(watched.subject, Subject::Check(_))
+}
+
 fn check_status(check: &Watched) -> CheckStatus {
     let (state, evidence) = match &check.heard {
         Heard::Nothing => ("unheard", ""),
@@ -238,7 +249,7 @@ fn check_status(check: &Watched) -> CheckStatus {
         Heard::Failed(evidence) => ("failed", evidence.as_str()),
     };
     CheckStatus {
-        name: check.name.to_string(),
+        name: check.subject.name().to_string(),
         required: check.weight == Weight::Required,
         state: state.to_owned(),
         evidence: evidence.to_owned(),

@@ -128,7 +128,7 @@ async fn status_sees_each_answer_as_it_comes() {
         while all.len() < 3 {
             seen.changed().await.expect("the port lives");
             let now = seen.borrow_and_update().clone();
-            assert_eq!((now.len(), now[0].name.as_str()), (1, "a"));
+            assert_eq!((now.len(), now[0].subject.name().as_str()), (1, "a"));
             all.push(now[0].heard.clone());
         }
         all
@@ -153,4 +153,67 @@ async fn a_second_judging_starts_with_nothing_heard() {
     };
     assert_eq!(failure.evidence, "not done within 5s");
     assert_eq!(seen.borrow().len(), 1);
+}
+
+fn workload(name: &str, heard: Heard) -> Workload {
+    let name = name.try_into().expect("short");
+    Workload { name, weight: Weight::Required, heard }
+}
+
+/// The verdict over workloads that change at these seconds, and how many seconds it took.
+async fn judged_with(changes: Vec<(u64, Vec<Workload>)>) -> (Verdict, u64) {
+    let played = Played::new(|_, _| Some(Heard::Passed));
+    let (port, _seen) = port(checks(&unit("a", "")), RULE);
+    let mut changes = changes.into_iter();
+    let (_, first) = changes.next().expect("what is there at the start");
+    let (told, workloads) = watch::channel(first);
+    let mut port = port.with_units(played.clone()).with_workloads(workloads);
+    let told = async {
+        for (second, now) in changes {
+            tokio::time::sleep_until(played.start + Duration::from_secs(second)).await;
+            told.send_replace(now);
+        }
+        pending::<()>().await
+    };
+    let verdict = tokio::select! {
+        event = port.perform(Judge) => match event {
+            Event::Judged(verdict) => verdict,
+            other => panic!("{other:?}"),
+        },
+        () = told => unreachable!("it goes on for ever"),
+    };
+    (verdict, played.start.elapsed().as_secs())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_system_is_healthy_only_after_its_workloads_were_ready_for_the_soak_time() {
+    let (not_yet, ready) =
+        (workload("bridge", failed("pulling")), workload("bridge", Heard::Passed));
+    let judged = judged_with(vec![(0, vec![not_yet]), (40, vec![ready])]).await;
+    assert_eq!(judged, (Verdict::Healthy, 70));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_workload_that_is_told_again_as_it_was_breaks_no_soak_time() {
+    let ready = || vec![workload("bridge", Heard::Passed)];
+    let judged = judged_with(vec![(0, ready()), (10, ready()), (20, ready())]).await;
+    assert_eq!(judged, (Verdict::Healthy, 30));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_workload_that_is_not_ready_in_time_is_the_cause() {
+    let sick = || workload("vision", failed("core exited with code 3"));
+    let now = vec![workload("bridge", Heard::Passed), sick()];
+    let (verdict, second) = judged_with(vec![(0, now)]).await;
+    let Verdict::Unhealthy(Failure { cause, evidence }) = verdict else { panic!("{verdict:?}") };
+    assert_eq!((cause.name(), cause.kind(), second), (Some("vision"), "workload", 300));
+    assert_eq!(evidence, "core exited with code 3");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_workload_that_vanishes_while_it_is_judged_is_not_ready() {
+    let (verdict, _) =
+        judged_with(vec![(0, vec![workload("bridge", Heard::Passed)]), (20, vec![])]).await;
+    let Verdict::Unhealthy(failure) = verdict else { panic!("{verdict:?}") };
+    assert_eq!(failure.cause.name(), Some("bridge"));
 }

@@ -1,7 +1,7 @@
 use super::*;
 use std::path::Path;
 use steadfast_adapters::boot_store::{Attempts, BootStore, Place};
-use steadfast_core::gate::Weight;
+use steadfast_core::gate::{Subject, Weight};
 use steadfast_core::ledger::{self, MAX_FRAME, Stamp};
 use steadfast_core::{Boot, Cause, Digest, Outcome, ThisSlot, Trial, Version, text};
 
@@ -223,9 +223,9 @@ fn the_boot_environment_is_told_copy_by_copy_and_slot_by_slot() {
 #[test]
 fn a_check_is_told_with_its_weight_and_what_it_said() {
     let told = |weight, heard| {
-        let name = "one".try_into().expect("short");
+        let subject = Subject::Check("one".try_into().expect("short"));
         let CheckStatus { required, state, evidence, .. } =
-            check_status(&Watched { name, weight, heard });
+            check_status(&Watched { subject, weight, heard });
         (required, state, evidence)
     };
     let failed = Heard::Failed(text(format_args!("exit 1")));
