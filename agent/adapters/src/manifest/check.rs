@@ -13,6 +13,7 @@ use super::refusal::{Refusal, Refused};
 use super::yaml::{Node, Room, documents};
 use super::{Policy, Set, Source};
 use std::collections::BTreeMap;
+use steadfast_core::gate::MAX_WORKLOADS;
 
 /// How many bytes the files of a set may have together.
 const MAX_BYTES: usize = 4 * 1024 * 1024;
@@ -40,6 +41,10 @@ pub(super) fn set(files: &[Source<'_>], policy: &Policy) -> Result<Set, Refused>
         .filter_map(|fields| door.taken(pod(fields, &Context::new(&given, policy))));
     let pods: Vec<Read<'_>> = pods.collect();
     apart(&pods, &door);
+    if let Some(Read { named, .. }) = pods.get(MAX_WORKLOADS) {
+        let because = format!("is one more than a node's {MAX_WORKLOADS} pods");
+        door.refuse(named.refuse(because));
+    }
     let pods = pods.into_iter().map(|read| read.pod).collect();
     door.verdict(Set { pods })
 }

@@ -91,6 +91,16 @@ fn no_port_of_the_node_is_given_twice() {
 }
 
 #[test]
+fn a_node_has_at_most_sixty_four_pods() {
+    let pods = |count| -> String {
+        (0..count).map(|number| format!("{}---\n", named(&format!("p{number}")))).collect()
+    };
+    assert_eq!(refused(&pods(64)), Vec::<String>::new());
+    let told = refused(&pods(65));
+    assert!(told[0].ends_with("metadata.name: is one more than a node's 64 pods"), "{told:?}");
+}
+
+#[test]
 fn a_pod_has_at_most_sixteen_containers() {
     let more = |number: usize| {
         let init = (0..number).map(|at| format!("{{name: i{at}, image: i}}")).collect::<Vec<_>>();
