@@ -12,6 +12,8 @@ pub mod fetch;
 pub mod http;
 pub mod ledger_file;
 pub mod manifest;
+pub mod pod_files;
+pub mod pod_spec;
 pub mod rauc;
 pub mod service_manager;
 pub mod system;

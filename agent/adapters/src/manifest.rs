@@ -53,6 +53,7 @@ pub use probe::{Ask, Hook, Lifecycle, Probe, Probes};
 pub use refusal::{Refusal, Refused};
 pub use resources::{Amounts, Resources};
 pub use security::Security;
+pub(crate) use security::{GIVEN, OTHERS};
 pub use volume::{Access, Medium, Mount, There, Volume, VolumeSource};
 
 /// A file of a set.

@@ -20,6 +20,7 @@ const fn package(name: &'static str, reason: &'static str) -> Package {
 /// Distribution packages.
 pub(crate) const PACKAGES: &[Package] = &[
     package("arch-test", "lets mmdebstrap see which architectures run here"),
+    package("busybox-static", "is the only program in the containers of the contract tests"),
     package("ca-certificates", "lets downloads check whom they talk to"),
     package("containerd", "runs the pods of the contract tests"),
     package("cpio", "packs the initramfs"),

@@ -56,8 +56,9 @@ impl Policy {
         }
     }
 
-    /// Whether `hostPath` may name this path. Links are not followed here: they are the runtime's to judge.
-    pub(super) fn lets_mount(&self, path: &Path) -> bool {
+    /// Whether a pod may have this path. Links are not followed here: before it is mounted, where they lead is asked for
+    /// again.
+    pub(crate) fn lets_mount(&self, path: &Path) -> bool {
         let climbs = path.components().any(|part| part == Component::ParentDir);
         !climbs && self.host_paths.iter().any(|folder| path.starts_with(folder))
     }

@@ -11,7 +11,7 @@ pub struct Security {
     pub user: Option<u32>,
     /// `runAsGroup`; without it the image's.
     pub group: Option<u32>,
-    /// `runAsNonRoot`: an image whose user is 0 or has only a name is not started.
+    /// `runAsNonRoot`: an image whose user is root is not started.
     pub non_root: bool,
     /// `capabilities.add`, without `CAP_`; `ALL` is one of them.
     pub add: Vec<&'static str>,
@@ -197,7 +197,7 @@ fn capability(at: &At<'_>) -> Taken<&'static str> {
 }
 
 /// What containerd gives to every container (`oci.defaultUnixCaps`).
-const GIVEN: [&str; 14] = [
+pub(crate) const GIVEN: [&str; 14] = [
     "AUDIT_WRITE",
     "CHOWN",
     "DAC_OVERRIDE",
@@ -215,7 +215,7 @@ const GIVEN: [&str; 14] = [
 ];
 
 /// The others of Linux 6.1, and all of them together.
-const OTHERS: [&str; 28] = [
+pub(crate) const OTHERS: [&str; 28] = [
     "ALL",
     "AUDIT_CONTROL",
     "AUDIT_READ",

@@ -30,7 +30,7 @@ pub enum VolumeSource {
     },
     /// `hostPath`.
     Host {
-        /// A path of the node that its policy allows; links in it are not followed yet.
+        /// A path of the node that its policy allows; links in it are followed when it is mounted.
         path: String,
         /// What has to be there (`type`).
         there: There,
