@@ -5,24 +5,27 @@
 //! ```
 //!
 //! Always true: every wait ends within its limit; the connection is closed after its request; no
-//! redirect is followed here; no byte of a body is kept beyond those asked for; TLS is done by ring.
+//! redirect is followed here; no byte of a body is kept beyond those asked for; TLS is done by ring, and
+//! whoever is not known by an authority is refused, but for the client of [`unverified`].
 
 mod exchange;
 #[cfg(test)]
 pub(crate) mod loopback;
 #[cfg(test)]
 mod tests;
+mod unverified;
 mod url;
 
 pub use exchange::{ContentRange, Head, Opened};
 pub use url::{Url, UrlError};
 
+use hyper::header::HeaderMap;
 use rustls::pki_types::pem::{Error as PemError, PemObject};
 use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{CertificateError, ClientConfig, RootCertStore};
+use rustls::{CertificateError, ClientConfig, ConfigBuilder, RootCertStore, WantsVerifier};
 use std::error::Error;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -146,9 +149,17 @@ pub enum HttpError {
 pub struct Client(Arc<Shared>);
 
 struct Shared {
-    roots: PathBuf,
+    trust: Trust,
     /// Read at the first https request: a node that needs none pays nothing.
     tls: OnceCell<TlsConnector>,
+}
+
+/// Whom https servers have to be known by.
+enum Trust {
+    /// The authorities in this PEM file.
+    Authorities(PathBuf),
+    /// Nobody.
+    Anybody,
 }
 
 impl Default for Client {
@@ -160,7 +171,16 @@ impl Default for Client {
 impl Client {
     /// A client that trusts the authorities in this PEM file.
     pub fn new(roots: PathBuf) -> Client {
-        Client(Arc::new(Shared { roots, tls: OnceCell::new() }))
+        Client::trusting(Trust::Authorities(roots))
+    }
+
+    /// A client that takes whoever answers for the server: for probes, and nothing else.
+    pub(crate) fn unverified() -> Client {
+        Client::trusting(Trust::Anybody)
+    }
+
+    fn trusting(trust: Trust) -> Client {
+        Client(Arc::new(Shared { trust, tls: OnceCell::new() }))
     }
 
     /// Asks once, for the status and, of [`Part::First`], the bytes.
@@ -172,6 +192,16 @@ impl Client {
     pub async fn open(&self, url: &Url, part: &Part, limits: Limits) -> Result<Opened, HttpError> {
         let connection = self.connect(url, limits).await?;
         Opened::ask(connection, url, part, limits).await
+    }
+
+    /// Sends a GET with these headers and no others, and leaves the body to be read.
+    pub(crate) async fn send(
+        &self,
+        url: &Url,
+        headers: HeaderMap,
+        limits: Limits,
+    ) -> Result<Opened, HttpError> {
+        Opened::send(self.connect(url, limits).await?, url, headers, limits).await
     }
 
     async fn connect(&self, url: &Url, limits: Limits) -> Result<Connection, HttpError> {
@@ -199,21 +229,29 @@ impl Client {
     }
 
     async fn connector(&self) -> Result<TlsConnector, HttpError> {
-        let path = &self.0.roots;
-        let unusable = |because| HttpError::Roots { path: path.clone(), because };
-        let pem = tokio::fs::read(path).await.map_err(|error| unusable(in_words(&error)))?;
-        let roots = roots(&pem).map_err(|error| unusable(error.to_string()))?;
-        if roots.is_empty() {
-            return Err(unusable("there is none".to_owned()));
-        }
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let config = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .expect("ring has what TLS 1.2 and 1.3 need")
-            .with_root_certificates(roots)
-            .with_no_client_auth();
+        let config = match &self.0.trust {
+            Trust::Authorities(path) => verifying(path).await?,
+            Trust::Anybody => unverified::config(),
+        };
         Ok(TlsConnector::from(Arc::new(config)))
     }
+}
+
+/// TLS with servers that an authority of this file knows.
+async fn verifying(path: &Path) -> Result<ClientConfig, HttpError> {
+    let unusable = |because| HttpError::Roots { path: path.to_owned(), because };
+    let pem = tokio::fs::read(path).await.map_err(|error| unusable(in_words(&error)))?;
+    let roots = roots(&pem).map_err(|error| unusable(error.to_string()))?;
+    if roots.is_empty() {
+        return Err(unusable("there is none".to_owned()));
+    }
+    Ok(with_ring().with_root_certificates(roots).with_no_client_auth())
+}
+
+fn with_ring() -> ConfigBuilder<ClientConfig, WantsVerifier> {
+    ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .expect("ring has what TLS 1.2 and 1.3 need")
 }
 
 /// An authority that rustls cannot use does not spoil the others.

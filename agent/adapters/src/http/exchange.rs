@@ -7,7 +7,7 @@ use super::{Connection, HttpError, Limits, Part, Url};
 use http_body_util::{BodyExt, Empty};
 use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1::{Builder, SendRequest};
-use hyper::header::{self, HeaderMap, HeaderName};
+use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use std::convert::Infallible;
@@ -62,16 +62,26 @@ pub struct Opened {
 type Driver = Pin<Box<dyn Future<Output = Infallible> + Send>>;
 
 impl Opened {
-    /// Sends the request and waits for the head of the answer.
+    /// Asks for this part and waits for the head of the answer.
     pub(super) async fn ask(
         connection: Connection,
         url: &Url,
         part: &Part,
         limits: Limits,
     ) -> Result<Opened, HttpError> {
+        Opened::send(connection, url, headers(url, part), limits).await
+    }
+
+    /// Sends a GET with these headers and no others, and waits for the head of the answer.
+    pub(super) async fn send(
+        connection: Connection,
+        url: &Url,
+        headers: HeaderMap,
+        limits: Limits,
+    ) -> Result<Opened, HttpError> {
         let host = || url.authority().to_owned();
         let limit = limits.answer;
-        let exchanged = timeout(limit, exchange(connection, request(url, part))).await;
+        let exchanged = timeout(limit, exchange(connection, request(url, headers))).await;
         let exchanged = exchanged.map_err(|_| HttpError::Stalled { host: host(), limit })?;
         let (response, driver, sender) =
             exchanged.map_err(|source| HttpError::Broken { host: host(), source })?;
@@ -148,24 +158,34 @@ fn validator(headers: &HeaderMap) -> Option<&str> {
     }
 }
 
-fn request(url: &Url, part: &Part) -> Request<Empty<Bytes>> {
-    let mut request = Request::get(url.target())
-        .header(header::HOST, url.authority())
-        .header(header::USER_AGENT, concat!("steadfast/", env!("CARGO_PKG_VERSION")))
-        .header(header::CONNECTION, "close");
+fn headers(url: &Url, part: &Part) -> HeaderMap {
+    let value = |text: &str| {
+        HeaderValue::from_str(text).expect("a parsed URL and a server's own validator are values")
+    };
+    let mut headers = HeaderMap::new();
+    headers.insert(header::HOST, value(url.authority()));
+    headers.insert(header::USER_AGENT, value(concat!("steadfast/", env!("CARGO_PKG_VERSION"))));
+    headers.insert(header::CONNECTION, value("close"));
     match part {
         Part::Whole => {}
         Part::First(count) => {
-            request = request.header(header::RANGE, format!("bytes=0-{}", count.saturating_sub(1)));
+            let last = count.saturating_sub(1);
+            headers.insert(header::RANGE, value(&format!("bytes=0-{last}")));
         }
         Part::From { first, unchanged } => {
-            request = request.header(header::RANGE, format!("bytes={first}-"));
+            headers.insert(header::RANGE, value(&format!("bytes={first}-")));
             if let Some(validator) = unchanged {
-                request = request.header(header::IF_RANGE, validator);
+                headers.insert(header::IF_RANGE, value(validator));
             }
         }
     }
-    request.body(Empty::new()).expect("a parsed URL and a server's own validator hold nothing else")
+    headers
+}
+
+fn request(url: &Url, headers: HeaderMap) -> Request<Empty<Bytes>> {
+    let mut request = Request::get(url.target()).body(Empty::new()).expect("a parsed URL has one");
+    *request.headers_mut() = headers;
+    request
 }
 
 /// One request on one connection; whoever stops waiting closes it.
