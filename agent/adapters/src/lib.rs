@@ -13,6 +13,7 @@ pub mod http;
 pub mod ledger_file;
 pub mod manifest;
 pub mod pod_files;
+pub mod pod_log;
 pub mod pod_probe;
 pub mod pod_spec;
 pub mod rauc;
