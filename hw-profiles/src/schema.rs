@@ -63,6 +63,13 @@ impl Arch {
         }
     }
 
+    /// OCI's word for it, as in the `architecture` of an image.
+    pub fn oci_name(self) -> &'static str {
+        match self {
+            Self::Arm64 => "arm64",
+        }
+    }
+
     /// U-Boot's word for it, as `mkimage -A` takes it.
     pub fn uboot_name(self) -> &'static str {
         match self {

@@ -109,7 +109,8 @@ pub(crate) fn run(order: &Order) -> Result<Release> {
     bundle::trial(&signer, &scratch)?;
     let agent = agent::find(order.agent.as_deref(), profile.arch)?;
     let mut steps = Steps(Instant::now());
-    let (root_set, boot_set) = packages(&profile, &appliance, order.refresh)?;
+    let root_set = packages(&profile, &appliance.packages.root, order.refresh)?;
+    let boot_set = boot_packages(&profile, &appliance, order.refresh)?;
     let kernel_files = boot_set.unpacked(describe_modules)?;
     steps.done("packages");
 
@@ -151,19 +152,19 @@ fn is_version(text: &str) -> bool {
         && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '+' | '~'))
 }
 
-fn packages(
-    profile: &Profile,
-    appliance: &Appliance,
-    refresh: Refresh,
-) -> Result<(PackageSet, PackageSet)> {
-    let arch = profile.arch.to_string();
-    let wanted = |names: &[String], more: Option<&str>| {
-        let packages = names.iter().map(String::as_str).chain(more).map(str::to_owned).collect();
-        Wanted { suite: profile.suite.clone(), arch: arch.clone(), packages }.fetch(refresh)
-    };
-    let root = wanted(&appliance.packages.root, None)?;
-    let boot = wanted(&appliance.packages.boot, Some(&profile.kernel.package))?;
-    Ok((root, boot))
+fn packages(profile: &Profile, names: &[String], refresh: Refresh) -> Result<PackageSet> {
+    let (suite, arch) = (profile.suite.clone(), profile.arch.to_string());
+    Wanted { suite, arch, packages: names.to_vec() }.fetch(refresh)
+}
+
+fn boot_packages(profile: &Profile, appliance: &Appliance, refresh: Refresh) -> Result<PackageSet> {
+    let kernel = std::slice::from_ref(&profile.kernel.package);
+    packages(profile, &[&appliance.packages.boot, kernel].concat(), refresh)
+}
+
+/// The unpacked packages that the boot partition is made from, fetched when they are not there.
+pub(crate) fn boot_files(profile: &Profile) -> Result<PathBuf> {
+    boot_packages(profile, &Appliance::load()?, Refresh::Never)?.unpacked(describe_modules)
 }
 
 /// Runs depmod over the freshly unpacked kernel.

@@ -1,4 +1,5 @@
-//! Fetches what the lab and the contract tests need from the image's Debian release: firmware, and a RAUC for the host.
+//! Fetches what the lab and the contract tests need from the image's Debian release: firmware, a RAUC for the host, and
+//! the image's busybox, of which the lab makes containers.
 //! It names the throwaway authority too, so that nobody else has to know where it lies.
 
 use std::path::{Path, PathBuf};
@@ -10,6 +11,7 @@ use serde::Serialize;
 use crate::debian::{Refresh, Wanted};
 use crate::host::Tool;
 use crate::keys::Signer;
+use crate::pipeline;
 
 /// Paths on the host, as `cargo image tools` prints them.
 #[derive(Debug, Clone, Serialize)]
@@ -18,6 +20,8 @@ pub(crate) struct Tools {
     pub(crate) uboot: PathBuf,
     /// An unpacked Debian of the image's suite for the host's processor, with rauc and dbus-daemon in it.
     pub(crate) rauc_root: PathBuf,
+    /// The static busybox of the board's images.
+    pub(crate) busybox: PathBuf,
     /// What signs development bundles, and the keyring of development images.
     pub(crate) signer: Signer,
 }
@@ -50,7 +54,9 @@ pub(crate) fn run(profile: &Profile) -> Result<Tools> {
         .to_vec(),
     };
     let rauc_root = rauc.fetch(Refresh::Never)?.unpacked(keep)?;
-    Ok(Tools { uboot, rauc_root, signer: Signer::development()? })
+    let busybox = pipeline::boot_files(profile)?.join("usr/bin/busybox");
+    ensure!(busybox.is_file(), "the packages of the boot partition have no static busybox");
+    Ok(Tools { uboot, rauc_root, busybox, signer: Signer::development()? })
 }
 
 fn keep(_: &Path) -> Result<()> {

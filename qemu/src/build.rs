@@ -29,6 +29,7 @@ const SOURCES: [&str; 3] = ["image-build", "hw-profiles", "yocto-layer"];
 #[derive(Debug, Deserialize)]
 struct Tools {
     uboot: PathBuf,
+    busybox: PathBuf,
     signer: DevelopmentSigner,
 }
 
@@ -52,6 +53,8 @@ pub(crate) struct Builder {
     pub(crate) agent: PathBuf,
     /// Firmware for QEMU.
     pub(crate) firmware: PathBuf,
+    /// The images' busybox.
+    pub(crate) busybox: PathBuf,
     /// Whom the images trust.
     pub(crate) signer: DevelopmentSigner,
 }
@@ -69,11 +72,12 @@ impl Builder {
             "get the firmware",
             Command::new(&image_tool).args(["tools", "--board", &profile.name]),
         )?;
-        let Tools { uboot: firmware, signer } =
+        let Tools { uboot: firmware, busybox, signer } =
             serde_json::from_str(said.out.trim()).context("the image tool printed no JSON")?;
         let out = places::lab();
         fs::create_dir_all(&out).with_context(|| format!("no folder {}", out.display()))?;
-        Ok(Self { board: profile.name.clone(), out, agent, image_tool, firmware, signer })
+        let board = profile.name.clone();
+        Ok(Self { board, out, agent, image_tool, firmware, busybox, signer })
     }
 
     /// Folder of a release.
@@ -239,6 +243,7 @@ mod tests {
             image_tool: "tool".into(),
             agent: "agent".into(),
             firmware: "firmware".into(),
+            busybox: "busybox".into(),
             signer: DevelopmentSigner {
                 key: "key".into(),
                 certificate: "certificate".into(),

@@ -18,7 +18,7 @@ use crate::setup::{self, Consent};
 use crate::timeline::{Paint, Show, Timeline};
 use crate::variant;
 use crate::verify::AfterFailure;
-use crate::{demo, disks, fuzz, measure, places, powercut, verify};
+use crate::{demo, disks, fuzz, measure, places, pods, powercut, verify};
 
 /// Boots the real image in QEMU, drives it, and judges what it did.
 #[derive(Debug, Parser)]
@@ -339,6 +339,7 @@ fn attend(subject: &Subject, begin: Begin) -> Result<bool> {
     ensure!(std::io::stdin().is_terminal(), "standard input is no terminal; run this from one");
     setup::run(Consent::from_flag(false))?;
     let lab = Lab::prepare(subject, &[variant::GOOD], Show::Live)?;
+    lab.make_pods()?;
     let folder = places::lab().join("runs/attended");
     let _ = fs::remove_dir_all(&folder);
     fs::create_dir_all(&folder)?;
@@ -355,12 +356,13 @@ fn attend(subject: &Subject, begin: Begin) -> Result<bool> {
         }
     };
     let server = Server::start(&places::lab())?;
+    let at = format!("http://{}:{}", lab.qemu().host_address, server.port());
     println!(
-        "A good release is at http://{}:{}/{}/{}\nType exit and Enter for a shell with a prompt. Leave with Ctrl-A X.",
-        lab.qemu().host_address,
-        server.port(),
+        "A good release is at {at}/{}/{}\nA workload set is at {at}/{}/{}\nType exit and Enter for a shell with a prompt. Leave with Ctrl-A X.",
         variant::GOOD.name,
-        variant::GOOD.bundle_name()
+        variant::GOOD.bundle_name(),
+        pods::FOLDER,
+        pods::SET
     );
     let parts = lab.parts(&folder, saved)?;
     let status = machine::command(lab.qemu(), &parts, Holder::Person).status()?;

@@ -19,9 +19,9 @@ use crate::build::{Builder, DevelopmentSigner};
 use crate::disks;
 use crate::guest::Guest;
 use crate::machine::{Disk, Parts};
-use crate::places;
 use crate::timeline::{Actor, Show, Timeline};
 use crate::variant::{FIRST, Variant};
+use crate::{places, pods};
 
 /// Name of the saved machine in the base disk.
 pub(crate) const SAVED: &str = "committed";
@@ -90,6 +90,11 @@ impl Lab {
     /// Builds a release, unless it is there already.
     pub(crate) fn build(&self, release: &Variant) -> Result<()> {
         self.builder.build(release).map(drop)
+    }
+
+    /// Makes the lab's workload set, and the manifests beside it.
+    pub(crate) fn make_pods(&self) -> Result<()> {
+        pods::make(&self.profile, &self.builder.busybox)
     }
 
     /// What the saved node was made from; it is another text when that has changed.

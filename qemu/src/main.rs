@@ -20,6 +20,8 @@ mod machine;
 mod marker;
 mod measure;
 mod places;
+mod pod_image;
+mod pods;
 mod powercut;
 mod qmp;
 mod report;
