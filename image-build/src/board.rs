@@ -10,6 +10,10 @@ use crate::template::Values;
 const AGENT_STARTS: u32 = 5;
 /// What systemd waits for a stuck agent to end, and then again for the script after it.
 const AGENT_STOP_S: u32 = 20;
+/// What all pods together get to end in at a shutdown: Kubernetes' own grace period. What has not ended then is killed.
+const PODS_STOP_S: u32 = 30;
+/// What the program that ends them may take besides.
+const PODS_STOP_MORE_S: u32 = 5;
 
 /// The name of a board in the tree, as the command line has it.
 pub(crate) fn named(name: &str) -> Result<String, ProfileError> {
@@ -56,7 +60,9 @@ pub(crate) fn values(profile: &Profile) -> Values {
         .with("watchdog_service_s", service_watchdog_s(profile))
         .with("agent_starts", AGENT_STARTS)
         .with("agent_starts_s", agent_starts_s(profile))
-        .with("agent_stop_s", AGENT_STOP_S);
+        .with("agent_stop_s", AGENT_STOP_S)
+        .with("pods_stop_s", PODS_STOP_S)
+        .with("pods_unit_stop_s", PODS_STOP_S + PODS_STOP_MORE_S);
     if let Some(network) = &profile.network {
         values = values
             .with("interface", &network.interface)
@@ -97,7 +103,7 @@ pub(crate) mod tests {
         let number = |text: &str| text.parse::<f64>().ok();
         let seconds = match value.strip_suffix("ms") {
             Some(thousandths) => number(thousandths).map(|number| number / 1000.0),
-            None => number(value),
+            None => number(value.trim_end_matches('s')),
         };
         seconds.unwrap_or_else(|| panic!("{name} is no number of seconds: {value}"))
     }
@@ -158,6 +164,20 @@ pub(crate) mod tests {
             let mut after = unit.lines().filter_map(|line| line.strip_prefix("After="));
             assert!(after.any(|units| units.split(' ').any(|unit| unit == "data.mount")), "{file}");
         }
+    }
+
+    #[test]
+    fn pods_end_before_their_runtime_and_the_agent_and_hold_no_shutdown_up() {
+        let unit = filled("rootfs/etc/systemd/system/steadfast-pods.service.in");
+        let after = unit.lines().find_map(|line| line.strip_prefix("After=")).unwrap_or_default();
+        let after: Vec<_> = after.split(' ').collect();
+        assert!(["containerd.service", "steadfast.service"].iter().all(|it| after.contains(it)));
+        // Ended with its runtime, a pod would be killed by nobody: shims outlive containerd.
+        assert!(!unit.contains("Requires=") && !unit.contains("PartOf="), "{unit}");
+        let limit = setting(&unit, "TimeoutStopSec");
+        assert!(limit > PODS_STOP_S.into(), "{limit}");
+        let manager = filled("rootfs/etc/systemd/system.conf.d/steadfast.conf.in");
+        assert!(2.0 * limit < setting(&manager, "RebootWatchdogSec"), "{limit}");
     }
 
     #[test]
