@@ -264,7 +264,7 @@ fn list() {
     let width = scenario::ALL.iter().map(|scenario| scenario.name.len()).max().unwrap_or(0);
     for scenario in scenario::ALL {
         let (name, group) = (scenario.name, scenario.group.name());
-        println!("{name:<width$}  {group:<6}  {}", scenario.promise);
+        println!("{name:<width$}  {group:<9}  {}", scenario.promise);
     }
 }
 
@@ -394,14 +394,14 @@ mod tests {
             }
         };
         let of = |group| scenario::ALL.iter().filter(|s| s.group == group).count();
-        let both = [Group::Loop, Group::Faults].map(|group| {
+        let groups = [Group::Loop, Group::Faults, Group::Workloads].map(|group| {
             let chosen = chosen(&format!("--group {}", group.name())).expect("it is a group");
             assert!(chosen.iter().all(|scenario| scenario.group == group) && !chosen.is_empty());
             assert_eq!(chosen.len(), of(group));
             chosen.len()
         });
         let all = chosen("all").expect("it is a word").len();
-        assert_eq!((all, both.iter().sum()), (scenario::ALL.len(), scenario::ALL.len()));
+        assert_eq!((all, groups.iter().sum()), (scenario::ALL.len(), scenario::ALL.len()));
         assert_eq!(chosen("hung").map(|chosen| chosen[0].name), Some("hung"));
         for wrong in ["--group nope", "--group loop hung", "--json"] {
             assert!(chosen(wrong).is_none(), "{wrong}");

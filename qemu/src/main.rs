@@ -34,6 +34,7 @@ mod steps;
 mod timeline;
 mod variant;
 mod verify;
+mod work;
 
 use std::process::ExitCode;
 

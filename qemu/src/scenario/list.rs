@@ -2,6 +2,7 @@
 
 use super::{
     Group, Scenario, Trial, bad_input, boot_environment, download, faults, refusal, story,
+    workloads,
 };
 use crate::lab::Begin;
 use crate::variant;
@@ -206,6 +207,15 @@ pub(crate) const ALL: &[Scenario] = &[
             "asked-restarts",
             "A restart that a person asks for is not counted against a release that is being judged.",
             faults::probation::asked_restarts,
+        )
+    },
+    Scenario {
+        group: Group::Workloads,
+        budget_s: 150,
+        ..scenario(
+            "workloads",
+            "Pods run as their manifests say, outlive the agent and containerd, come back after a restart, and leave nothing.",
+            workloads::run,
         )
     },
 ];

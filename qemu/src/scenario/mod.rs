@@ -15,6 +15,7 @@ mod faults;
 mod list;
 mod refusal;
 pub(crate) mod story;
+mod workloads;
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -41,6 +42,8 @@ pub(crate) enum Group {
     Loop,
     /// What else breaks while the node is at work.
     Faults,
+    /// The pods of the node.
+    Workloads,
 }
 
 impl Group {
@@ -49,6 +52,7 @@ impl Group {
         match self {
             Self::Loop => "loop",
             Self::Faults => "faults",
+            Self::Workloads => "workloads",
         }
     }
 }
@@ -78,6 +82,9 @@ impl Scenario {
     pub(crate) fn make_ready(&self, lab: &Lab) -> Result<()> {
         for release in self.releases {
             lab.build(release)?;
+        }
+        if self.group == Group::Workloads {
+            lab.make_pods()?;
         }
         match self.trial {
             Trial::Node(_) => lab.ensure_saved(),
