@@ -6,6 +6,7 @@
 pub mod boot_store;
 mod bus;
 pub mod checks;
+pub mod containerd;
 pub mod downloads;
 pub mod evidence;
 pub mod fetch;

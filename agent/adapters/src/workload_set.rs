@@ -17,6 +17,7 @@
 //! are artifacts as that specification has them (manifest.md, "Guidelines for Artifact Usage"; `subject`), so that a
 //! registry takes a set as it is. docs/operate/sets.md says how one is made. No node applies one yet.
 
+mod archive;
 mod build;
 mod choose;
 mod error;
@@ -31,6 +32,7 @@ mod signature;
 mod tests;
 mod write;
 
+pub use archive::{Archive, ArchiveError, ArchivedImage, Blob};
 pub use build::{Given, Recipe, build};
 pub use error::{Missing, SetError};
 pub use image::ImageError;

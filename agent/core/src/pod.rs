@@ -78,6 +78,11 @@ pub enum Found {
     Absent,
     /// A container without a process.
     Created,
+    /// It could not be made or started.
+    Held {
+        /// When it is tried again, in milliseconds of the clock of [`order`].
+        until: Millis,
+    },
     /// Its process runs.
     Running(Health),
     /// Its process ended.
@@ -259,7 +264,8 @@ impl Pod {
     fn cared_for(&self, at: usize, role: Role, seen: Seen, now: Millis) -> Next {
         let start = |restarts| Next::order(Order::Start { container: at, restarts });
         match seen.found {
-            Found::Absent | Found::Created => start(seen.restarts),
+            Found::Held { until } if until > now => Next { order: None, look: Some(until) },
+            Found::Absent | Found::Created | Found::Held { .. } => start(seen.restarts),
             Found::Running(Health { live: true, .. }) => Next::nothing(),
             Found::Running(_) => Next::order(Order::Stop([at].into_iter().collect())),
             Found::Exited { code, .. } if !self.starts_again(role, code) => Next::nothing(),
@@ -284,7 +290,7 @@ impl Pod {
 
     /// Whether some main container was started.
     fn begun(&self, found: &[Seen]) -> bool {
-        let started = |seen: &Seen| !matches!(seen.found, Found::Absent | Found::Created);
+        let started = |seen: &Seen| matches!(seen.found, Found::Running(_) | Found::Exited { .. });
         self.of(Role::Main, found).any(|seen| started(&seen))
     }
 

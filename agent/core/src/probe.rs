@@ -116,6 +116,18 @@ impl Probes {
         }
     }
 
+    /// Hears that a probe could not be asked: that says nothing of the process, and it is asked in its next turn.
+    pub fn put_off(&mut self, kind: Kind, now: Millis) {
+        let probe = match kind {
+            Kind::Startup => &mut self.startup,
+            Kind::Liveness => &mut self.liveness,
+            Kind::Readiness => &mut self.readiness,
+        };
+        if let Some(probe) = probe {
+            probe.due = now.max(probe.due) + probe.timing.period;
+        }
+    }
+
     /// What the answers say of the process.
     pub fn health(&self) -> Health {
         let failed =
@@ -215,6 +227,19 @@ mod tests {
         assert_eq!(probes.next(), Some((Readiness, 111)));
         probes.hear(Readiness, Passed, 111);
         assert_eq!(probes.next(), Some((Liveness, 115)), "an answer that is late moves the next");
+    }
+
+    #[test]
+    fn a_probe_that_could_not_be_asked_says_nothing_and_is_asked_in_its_next_turn() {
+        let mut probes = probes(&[(Liveness, TIMING)]);
+        ask(&mut probes, &[(Liveness, Failed), (Liveness, Failed)]);
+        for now in [120, 135] {
+            probes.put_off(Liveness, now);
+            assert_eq!(probes.next(), Some((Liveness, now + 10)));
+            assert!(probes.health().live);
+        }
+        ask(&mut probes, &[(Liveness, Failed)]);
+        assert!(!probes.health().live, "the failures before it count");
     }
 
     #[test]

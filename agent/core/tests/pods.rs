@@ -98,7 +98,8 @@ impl Runtime {
 fn finds(role: Role) -> Vec<Seen> {
     let other = |found| Seen { manifest: OTHER, ..seen(role, found) };
     let running = [WELL, STARTING, DEAD].map(Found::Running);
-    let own = running.into_iter().chain([Found::Created, exited(0), exited(1)]);
+    let held = Found::Held { until: 7 };
+    let own = running.into_iter().chain([Found::Created, held, exited(0), exited(1)]);
     let others = [Found::Created, Found::Running(WELL), exited(0)].map(other);
     let before = [Found::Created, exited(0), exited(1)];
     let before = before.map(|found| Seen { made: Made::Before, ..seen(role, found) });
@@ -334,6 +335,23 @@ fn of_several_pauses_the_first_to_end_is_waited_for() {
     let paused = |restarts| Seen { restarts, ..seen(Role::Main, exited(1)) };
     let next = order(Some(&wanted), &[paused(3), paused(1), paused(2)], 1);
     assert_eq!((next.order, next.look), (None, Some(10_000)));
+}
+
+#[test]
+fn what_could_not_be_started_waits_and_holds_up_no_other_main_container() {
+    let wanted = pod(RestartPolicy::Never, &[Role::Init, Role::Main, Role::Main]);
+    let held = Seen { restarts: 2, ..seen(Role::Main, Found::Held { until: 500 }) };
+    let found = [seen(Role::Init, exited(0)), held, Seen::NOTHING];
+    let start = |container, restarts| Some(Order::Start { container, restarts });
+    assert_eq!(order(Some(&wanted), &found, 499).order, start(2, 0));
+    let found = [found[0], held, seen(Role::Main, Found::Running(WELL))];
+    let next = order(Some(&wanted), &found, 499);
+    assert_eq!((next.order, next.look), (None, Some(500)));
+    assert_eq!(order(Some(&wanted), &found, 500).order, start(1, 2), "even if it never restarts");
+    assert_eq!((wanted.phase(&found), wanted.is_ready(&found)), (Phase::Running, false));
+    let first = [seen(Role::Init, Found::Held { until: 500 }), Seen::NOTHING, Seen::NOTHING];
+    assert_eq!(order(Some(&wanted), &first, 0).order, None, "init containers keep their order");
+    assert_eq!(wanted.phase(&first), Phase::Pending);
 }
 
 #[test]

@@ -70,6 +70,7 @@ pub fn read(archive: &Path, demands: Demands<'_>) -> Result<WorkloadSet, SetErro
 }
 
 /// An archive in which a set was found, and no more than that.
+#[derive(Debug)]
 pub(super) struct Opened {
     pub(super) layout: Layout,
     /// The set index, as `index.json` names it.
