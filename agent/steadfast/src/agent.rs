@@ -17,6 +17,7 @@ mod life;
 mod report;
 mod route;
 mod wire;
+mod work;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

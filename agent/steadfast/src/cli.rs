@@ -1,8 +1,10 @@
 //! The words of the command line. Each is one order to the tool, the daemon or the boot backend.
 
 mod set;
+mod work;
 
 pub use set::{BuildArgs, InspectArgs, SetCommand, SignArgs};
+pub use work::{ApplyArgs, RemoveArgs, StopPodsArgs, WorkArgs, WorkCommand};
 
 use crate::{agent, boot_state, keep_journal, protocol, tool};
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -39,6 +41,8 @@ pub enum Command {
     Rollback,
     /// Take back an update that is being fetched or waits for its window
     Cancel,
+    /// Show the pods of this node, or run others on a development node
+    Work(WorkArgs),
     /// Make, sign or look at a workload set; needs no node
     #[command(subcommand)]
     Set(SetCommand),
@@ -47,6 +51,9 @@ pub enum Command {
     /// Read or write the boot environment; RAUC does this
     #[command(name = "boot-state")]
     BootState(BootStateArgs),
+    /// Stop all pods because the machine goes down; systemd does this
+    #[command(name = "stop-pods", hide = true)]
+    StopPods(StopPodsArgs),
     /// Keep the last lines of the running boot's journal on the data partition; systemd does this
     #[command(name = "keep-journal", hide = true)]
     KeepJournal(KeepJournalArgs),
@@ -167,6 +174,8 @@ pub fn main() -> ExitCode {
         Command::Confirm => tool::run(&socket, &tool::Order::Confirm),
         Command::Rollback => tool::run(&socket, &tool::Order::Rollback),
         Command::Cancel => tool::run(&socket, &tool::Order::Cancel),
+        Command::Work(args) => tool::run(&socket, &tool::Order::Work(args)),
+        Command::StopPods(args) => tool::run(&socket, &tool::Order::StopPods(args)),
         Command::Set(command) => tool::run(&socket, &tool::Order::Set(command)),
     }
 }
@@ -198,6 +207,11 @@ mod tests {
             "steadfast boot-state",
             "steadfast history --all",
             "steadfast history 1.0.0 1.1.0",
+            "steadfast work a.yaml",
+            "steadfast work apply",
+            "steadfast work remove",
+            "steadfast work --json apply a.yaml",
+            "steadfast stop-pods --within soon",
             "steadfast set",
             "steadfast set build pods -o a.tar",
             "steadfast set build pods --generation 1",

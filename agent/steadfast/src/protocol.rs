@@ -8,6 +8,7 @@
 //! The answers are the JSON of `--json`, field by field, so there is one description of each.
 
 mod frame;
+pub mod work;
 
 pub use frame::{FrameError, HEAD, decode, encode, length, read_frame, write_frame};
 
@@ -44,6 +45,20 @@ pub enum Request {
     Rollback,
     /// Take back the update that is being fetched or waits for its window: as for an update. Root only.
     Cancel,
+    /// The workloads: one [`Response::Work`].
+    Work,
+    /// Run the pods of this manifest or workload set, too: [`Response::Accepted`] or [`Response::Refused`]. Root only.
+    Apply {
+        /// An absolute path on the node.
+        file: String,
+    },
+    /// Run the pods of this file no more: as for applying. Root only.
+    Remove {
+        /// The name that the file has, without its folder.
+        name: String,
+    },
+    /// The machine goes down: stop what runs and start nothing any more, as for applying. Root only.
+    StopWork,
     /// One version: one [`Response::HistoryOf`], or [`Response::Refused`] when the ledger does not know it.
     HistoryOf {
         /// The version.
@@ -67,6 +82,8 @@ pub enum Response {
     },
     /// One version.
     HistoryOf(VersionHistory),
+    /// The workloads.
+    Work(Box<work::Work>),
 }
 
 /// Where the node stands.
@@ -84,6 +101,8 @@ pub struct Status {
     pub ledger: LedgerStatus,
     /// The health gate's checks, once they ran.
     pub checks: Vec<CheckStatus>,
+    /// The workloads.
+    pub work: work::Work,
     /// Nothing older is installed.
     pub floor: Option<String>,
     /// Digests that failed here, in hexadecimal.

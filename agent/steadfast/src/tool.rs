@@ -19,11 +19,12 @@ mod status;
 mod time;
 mod update;
 mod watch;
+mod work;
 
 #[cfg(test)]
 mod fake;
 
-use crate::cli::{HistoryArgs, SetCommand, StatusArgs, UpdateArgs};
+use crate::cli::{HistoryArgs, SetCommand, StatusArgs, StopPodsArgs, UpdateArgs, WorkArgs};
 use client::ClientError;
 use output::{Console, Line, Style, Tone, screen};
 use std::error::Error;
@@ -47,6 +48,10 @@ pub enum Order {
     Rollback,
     /// Take back what waits.
     Cancel,
+    /// Show the pods, or give an order about them.
+    Work(WorkArgs),
+    /// Stop all pods.
+    StopPods(StopPodsArgs),
     /// Make, sign or look at a workload set; needs no node.
     Set(SetCommand),
 }
@@ -147,6 +152,8 @@ pub fn run(socket: &Path, order: &Order) -> ExitCode {
         Order::Confirm => order::confirm(socket, &mut console),
         Order::Rollback => order::rollback(socket, &mut console),
         Order::Cancel => order::cancel(socket, &mut console),
+        Order::Work(args) => work::run(socket, args, &mut console),
+        Order::StopPods(args) => work::stop(socket, args, &mut console),
         Order::Set(command) => set::run(command, &mut console),
     };
     match done {

@@ -24,7 +24,7 @@ type Opening = Pin<Box<dyn Future<Output = Result<Response<Streaming<Envelope>>,
 pub(super) enum Events {
     /// Asked for; the first event is the answer.
     Opening(Opening),
-    Open(Streaming<Envelope>),
+    Open(Box<Streaming<Envelope>>),
 }
 
 impl fmt::Debug for Events {
@@ -49,7 +49,7 @@ impl Containerd {
                         continue;
                     };
                     match timeout(TAKEN, &mut opening).await {
-                        Ok(Ok(open)) => *events = Some(Events::Open(open.into_inner())),
+                        Ok(Ok(open)) => *events = Some(Events::Open(Box::new(open.into_inner()))),
                         Ok(Err(_)) => {
                             sleep(AGAIN).await;
                             continue;
@@ -60,7 +60,8 @@ impl Containerd {
                     return;
                 }
                 Some(Events::Opening(opening)) => {
-                    *events = opening.await.ok().map(|open| Events::Open(open.into_inner()));
+                    *events =
+                        opening.await.ok().map(|open| Events::Open(Box::new(open.into_inner())));
                 }
                 Some(Events::Open(open)) => match open.message().await {
                     Ok(Some(event)) if concerns_us(&event) => return,

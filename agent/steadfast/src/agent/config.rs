@@ -24,8 +24,18 @@ pub struct Config {
     pub streaming: Streaming,
     /// How often things are tried, and how long they may take.
     pub limits: Limits,
+    /// Which pods run.
+    pub work: Work,
     /// Where things are.
     pub paths: Folders,
+}
+
+/// Which pods run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Work {
+    /// Whether `steadfast work apply` is taken: on development nodes.
+    pub apply: bool,
 }
 
 /// Who the node is.
@@ -117,6 +127,10 @@ pub struct Folders {
     pub run: PathBuf,
     /// The health checks.
     pub checks: PathBuf,
+    /// containerd's socket.
+    pub containerd: PathBuf,
+    /// containerd's store.
+    pub containerd_root: PathBuf,
 }
 
 impl Default for Folders {
@@ -125,6 +139,8 @@ impl Default for Folders {
             data: "/data/steadfast".into(),
             run: "/run/steadfast".into(),
             checks: "/etc/steadfast/checks.d".into(),
+            containerd: "/run/containerd/containerd.sock".into(),
+            containerd_root: "/data/containerd".into(),
         }
     }
 }
@@ -205,6 +221,8 @@ impl Config {
             (paths.data.is_relative(), "paths.data", whole),
             (paths.run.is_relative(), "paths.run", whole),
             (paths.checks.is_relative(), "paths.checks", whole),
+            (paths.containerd.is_relative(), "paths.containerd", whole),
+            (paths.containerd_root.is_relative(), "paths.containerd_root", whole),
         ];
         rules.into_iter().find(|(wrong, ..)| *wrong).map(|(_, key, why)| (key, why))
     }
@@ -344,7 +362,10 @@ mod tests {
         documented("limits.restarts", limits.restarts.into());
         documented("limits.commit_attempts", limits.commit_attempts.into());
         documented("limits.stall_s", limits.stall_s);
-        for (key, path) in [("data", paths.data), ("run", paths.run), ("checks", paths.checks)] {
+        let Folders { data, run, checks, containerd, containerd_root } = paths;
+        let containerd = [("containerd", containerd), ("containerd_root", containerd_root)];
+        let paths = [("data", data), ("run", run), ("checks", checks)];
+        for (key, path) in paths.into_iter().chain(containerd) {
             let row = format!("| `paths.{key}` | `{}` |", path.display());
             assert!(table.contains(&row), "docs/operate/agent.md has no row {row}");
         }

@@ -160,7 +160,7 @@ where
 
 fn changes(request: &Request) -> bool {
     use Request as R;
-    !matches!(request, R::Status | R::Watch | R::History | R::HistoryOf { .. })
+    !matches!(request, R::Status | R::Watch | R::History | R::HistoryOf { .. } | R::Work)
 }
 
 async fn watch_status(

@@ -9,7 +9,8 @@ use super::control::{self, Ask};
 use super::evidence::Witness;
 use super::report::Reporter;
 use super::route::Router;
-use super::wire::{policy, wire};
+use super::wire::{Wired, policy, wire};
+use super::work::{Wish, Wished};
 use super::{AgentError, Paths};
 use crate::protocol::{Request, Response};
 use std::collections::VecDeque;
@@ -29,7 +30,7 @@ use steadfast_core::{
 };
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 /// How long the boot store may take to give a slot its attempts back while the machine goes down.
@@ -96,6 +97,7 @@ struct Life {
     image_unix_s: u64,
     watchdog: Option<Watchdog>,
     router: Router,
+    wishes: UnboundedSender<Wished>,
     reporter: Reporter,
     downloads: Downloads,
     way: Way,
@@ -123,7 +125,7 @@ impl Life {
             (last, _) => Machine::new(last, policy(config, &board), sha256),
         };
         let downloads = Downloads::new(&config.paths.data, board::this_boot()?);
-        let (reporter, router) = wire(config, &board, &downloads, heard)?;
+        let Wired { reporter, router, wishes } = wire(config, &board, &downloads, heard)?;
         let (data, deadline) = (config.paths.data.clone(), board.deadline);
         let window = config.window();
         let image_unix_s = board::image_made()?;
@@ -137,6 +139,7 @@ impl Life {
             image_unix_s,
             watchdog,
             router,
+            wishes,
             reporter,
             downloads,
             way: config.fetch.way,
@@ -294,7 +297,13 @@ impl Life {
         // Somebody may have made room since the last tick.
         self.ledger.keep_up();
         let node = self.machine.node();
-        let response = match ask.request {
+        let Ask { request, answer } = ask;
+        let response = match request {
+            Request::Work => self.reporter.work(),
+            // Whoever plans answers: a file takes a while to read.
+            Request::Apply { file } => return self.wish(Wish::Apply(file.into()), answer),
+            Request::Remove { name } => return self.wish(Wish::Remove(name), answer),
+            Request::StopWork => return self.wish(Wish::GoDown, answer),
             Request::Status | Request::Watch => {
                 let warnings = self.warnings();
                 self.reporter.status(node, &self.ledger, self.board.store.read(), warnings)
@@ -313,7 +322,13 @@ impl Life {
             Request::Cancel => self.admit_on_disk(node.admits_cancel(), Event::CancelAsked)?,
         };
         // The client may have gone.
-        let _ = ask.answer.send(response);
+        let _ = answer.send(response);
+        Ok(())
+    }
+
+    fn wish(&self, wish: Wish, answer: oneshot::Sender<Response>) -> Result<(), AgentError> {
+        let sent = self.wishes.send(Wished { wish, answer });
+        assert!(sent.is_ok(), "the planner ends only with the agent");
         Ok(())
     }
 

@@ -3,12 +3,14 @@
 mod version;
 
 use super::config::Config;
+use crate::protocol::work::Work;
 use crate::protocol::{
     AgentStatus, BootStatus, CauseStatus, CheckStatus, EndingStatus, History, HistoryEnding,
     HistoryEntry, LedgerStatus, Left, Progress, Response, Status, System, UpdateStatus,
 };
 use std::collections::VecDeque;
 use std::path::PathBuf;
+use std::rc::Rc;
 use steadfast_adapters::boot_store::{BootStoreError, Snapshot};
 use steadfast_adapters::ledger_file::{Kept, LedgerFile};
 use steadfast_adapters::rauc;
@@ -29,6 +31,7 @@ pub struct Reporter {
     node: String,
     progress: watch::Receiver<rauc::Progress>,
     checks: watch::Receiver<Vec<Watched>>,
+    work: watch::Receiver<Rc<Work>>,
     committed: Option<(Committed, u64)>,
     /// Where what failed is kept, and where the start of /data leaves word of a repair or a loss (whoever
     /// has read that removes it).
@@ -41,11 +44,12 @@ impl Reporter {
         config: &Config,
         progress: watch::Receiver<rauc::Progress>,
         checks: watch::Receiver<Vec<Watched>>,
+        work: watch::Receiver<Rc<Work>>,
     ) -> Reporter {
         let host = || rustix::system::uname().nodename().to_string_lossy().into_owned();
         let node = config.node.name.clone().unwrap_or_else(host);
         let evidence = config.paths.data.join("evidence");
-        Reporter { node, progress, checks, committed: None, evidence }
+        Reporter { node, progress, checks, work, committed: None, evidence }
     }
 
     /// Learns from the ledger when the running system was committed.
@@ -70,11 +74,12 @@ impl Reporter {
         }
     }
 
-    /// Comes back when an install or a check has news.
+    /// Comes back when an install, a check or a workload has news.
     pub async fn moved(&mut self) {
         let gone = tokio::select! {
             moved = self.progress.changed() => moved.is_err(),
             moved = self.checks.changed() => moved.is_err(),
+            moved = self.work.changed() => moved.is_err(),
         };
         if gone {
             // The ports live as long as the agent; without them there is no news.
@@ -103,11 +108,17 @@ impl Reporter {
                 .filter(|it| is_check(it))
                 .map(check_status)
                 .collect(),
+            work: Work::clone(&self.work.borrow()),
             floor: node.floor.as_ref().map(ToString::to_string),
             refused: node.refused.iter().map(ToString::to_string).collect(),
             warnings,
             agent: agent_status(),
         }))
+    }
+
+    /// The workloads.
+    pub fn work(&self) -> Response {
+        Response::Work(Box::new(Work::clone(&self.work.borrow())))
     }
 
     /// The ledger, and what the data file system's start had to tell of it.

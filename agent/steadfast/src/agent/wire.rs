@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! agent.toml, board.toml ──▶ policy ──▶ the core
-//!                        └─▶ ports, each a task with its own queue ──▶ Router
+//!                        ├─▶ ports, each a task with its own queue ──▶ Router
+//!                        └─▶ planner and workloads, a task each ──▶ Reporter
 //! ```
 //!
 //! Always true: a port is started once and lives as long as the agent.
@@ -12,16 +13,21 @@ use super::board::{self, Board};
 use super::config::{Config, Way};
 use super::report::Reporter;
 use super::route::{Router, serve, serve_newest};
+use super::work::{self, ByHand, Node, Planner, Told, Wished};
+use crate::protocol::work::Work;
+use std::rc::Rc;
 use std::time::Duration;
-use steadfast_adapters::checks::{Checks, ChecksPort};
+use steadfast_adapters::checks::{Checks, ChecksPort, Workload};
 use steadfast_adapters::downloads::Downloads;
 use steadfast_adapters::fetch::{self, Backoff, FetchPort};
 use steadfast_adapters::http::Client;
+use steadfast_adapters::manifest;
 use steadfast_adapters::rauc::Rauc;
 use steadfast_adapters::system::System;
 use steadfast_core::{Event, Policy, gate};
-use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::sync::watch;
+use tokio::task::spawn_local;
 
 /// What the core may decide with.
 pub fn policy(config: &Config, board: &Board) -> Policy {
@@ -34,13 +40,24 @@ pub fn policy(config: &Config, board: &Board) -> Policy {
     }
 }
 
-/// Starts the ports, each as a task with its own queue.
+/// What the loop is connected with.
+#[derive(Debug)]
+pub struct Wired {
+    /// What the node says of itself.
+    pub reporter: Reporter,
+    /// To the ports.
+    pub router: Router,
+    /// To the planner of the workloads.
+    pub wishes: UnboundedSender<Wished>,
+}
+
+/// Starts the ports, each as a task with its own queue, and the workloads.
 pub fn wire(
     config: &Config,
     board: &Board,
     downloads: &Downloads,
     heard: UnboundedSender<Event>,
-) -> Result<(Reporter, Router), AgentError> {
+) -> Result<Wired, AgentError> {
     let (progress, progressed) = watch::channel(None);
     let (watched, checked) = watch::channel(Vec::new());
     let checks = Checks::load(&config.paths.checks)?;
@@ -60,13 +77,33 @@ pub fn wire(
             (fetch, rauc.reading(downloads.clone()))
         }
     };
+    let (wishes, workloads, shown) = workloads(config)?;
+    let checks = ChecksPort::new(checks, rule, http, watched).with_workloads(workloads);
     let router = Router {
         own: heard.clone(),
         fetch: serve_newest(fetch, heard.clone()),
         rauc: serve(rauc, heard.clone()),
         boot: serve(board.store.clone(), heard.clone()),
-        checks: serve(ChecksPort::new(checks, rule, http, watched), heard.clone()),
+        checks: serve(checks, heard.clone()),
         system: serve(System, heard),
     };
-    Ok((Reporter::new(config, progressed, checked), router))
+    Ok(Wired { reporter: Reporter::new(config, progressed, checked, shown), router, wishes })
+}
+
+/// Where wishes about workloads go, and where is told of them.
+type Workloads =
+    (UnboundedSender<Wished>, watch::Receiver<Vec<Workload>>, watch::Receiver<Rc<Work>>);
+
+/// Starts the planner and the workloads' task.
+fn workloads(config: &Config) -> Result<Workloads, AgentError> {
+    let by_hand = if config.work.apply { ByHand::Allowed } else { ByHand::Refused };
+    let (policy, boot) = (manifest::Policy::default(), board::this_boot()?);
+    let (planner, plan) = Planner::begin(&config.paths.data, by_hand, policy.clone());
+    let (told, (workloads, shown)) = Told::new();
+    let runtime = Node::new(config, policy, boot);
+    spawn_local(runtime.clone().bound_logs());
+    spawn_local(work::Work::new(runtime, plan, boot, told).run());
+    let (wishes, heard) = unbounded_channel();
+    spawn_local(planner.serve(heard));
+    Ok((wishes, workloads, shown))
 }

@@ -1,5 +1,6 @@
 //! Asks the agent over its socket: one connection a question, blocking, no runtime.
 
+use crate::protocol::work::Work;
 use crate::protocol::{
     FrameError, History, Request, Response, Status, VersionHistory, read_frame, write_frame,
 };
@@ -10,6 +11,9 @@ use std::time::Duration;
 
 /// How long the agent may think. It answers from memory, and saves one entry for an order.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long it may read a file, which may have gigabytes.
+const READING: Duration = Duration::from_secs(900);
 
 /// Why the agent gave no answer.
 #[derive(Debug, thiserror::Error)]
@@ -116,6 +120,25 @@ pub(super) fn history_of(socket: &Path, version: &str) -> Result<VersionHistory,
 /// Gives an order. What is not accepted is [`ClientError::Refused`].
 pub(super) fn order(socket: &Path, request: &Request) -> Result<(), ClientError> {
     match Connection::asking(socket, request)?.answer()? {
+        Response::Accepted => Ok(()),
+        _ => Err(ClientError::Unexpected),
+    }
+}
+
+/// The pods of the node.
+pub(super) fn work(socket: &Path) -> Result<Box<Work>, ClientError> {
+    match Connection::asking(socket, &Request::Work)?.answer()? {
+        Response::Work(work) => Ok(work),
+        _ => Err(ClientError::Unexpected),
+    }
+}
+
+/// Gives an order about a file that the agent has to read first.
+pub(super) fn patiently(socket: &Path, request: &Request) -> Result<(), ClientError> {
+    let mut connection = Connection::asking(socket, request)?;
+    let patient = connection.0.set_read_timeout(Some(READING));
+    patient.map_err(|error| ClientError::Frame(FrameError::Io(error)))?;
+    match connection.answer()? {
         Response::Accepted => Ok(()),
         _ => Err(ClientError::Unexpected),
     }

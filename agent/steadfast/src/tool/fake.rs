@@ -113,6 +113,7 @@ pub(super) fn resting() -> Status {
             chain: "whole".into(),
         },
         checks: vec![check("kiosk-ui", "passed", ""), check("mqtt", "passed", "")],
+        work: work::Work::default(),
         floor: Some("1.1.0".into()),
         refused: Vec::new(),
         warnings: Vec::new(),

@@ -2,7 +2,7 @@
 
 use super::output::{Console, Line, Tone};
 use super::time::age;
-use super::{NotDone, ToolError, client, watch};
+use super::{NotDone, ToolError, client, watch, work};
 use crate::cli::StatusArgs;
 use crate::protocol::{
     BootStatus, CheckStatus, EndingStatus, LedgerStatus, Status, System, UpdateStatus,
@@ -37,6 +37,7 @@ pub(super) fn lines(status: &Status, now: u64) -> Vec<Line> {
     lines.push(boot(&status.boot));
     lines.extend(damaged_copies(&status.boot));
     lines.extend(checks(&status.checks));
+    lines.extend(work::summary(&status.work));
     lines.push(ledger(&status.ledger));
     if let Some(floor) = status.floor.as_ref().filter(|floor| **floor != status.system.version) {
         lines.push(Line::new("floor", format!("nothing older than {floor} is installed")));

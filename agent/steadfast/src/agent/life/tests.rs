@@ -37,7 +37,14 @@ struct Node {
 
 fn config(folder: &TempDir) -> Config {
     let within = |name| folder.path().join(name);
-    let paths = Folders { data: within("data"), run: within("run"), checks: within("checks") };
+    let (data, run, checks) = (within("data"), within("run"), within("checks"));
+    let paths = Folders {
+        data,
+        run,
+        checks,
+        containerd: within("containerd.sock"),
+        containerd_root: within("containerd"),
+    };
     Config { paths, ..Config::default() }
 }
 
@@ -280,7 +287,7 @@ async fn the_gate_holds_as_many_seconds_as_the_settings_say() {
         (config.gate.soak_s, config.gate.deadline_s) = (5, 60);
         let (heard, mut events) = unbounded_channel();
         let downloads = Downloads::new(&config.paths.data, [0; 16]);
-        let (_reporter, router) =
+        let Wired { router, .. } =
             wire(&config, &board(&folder), &downloads, heard).expect("no check is wrong");
         let start = tokio::time::Instant::now();
         router.route(Action::Judge);

@@ -31,7 +31,8 @@ fn trial(why: Why) -> Trial {
 pub(super) fn reporter(folder: &Path, progress: rauc::Progress) -> Reporter {
     let mut config = Config::default();
     config.paths.data = folder.to_owned();
-    Reporter::new(&config, watch::channel(progress).1, watch::channel(Vec::new()).1)
+    let (checks, work) = (watch::channel(Vec::new()).1, watch::channel(Rc::default()).1);
+    Reporter::new(&config, watch::channel(progress).1, checks, work)
 }
 
 /// The ledger in a folder; what is appended to it needs no chain here.
