@@ -25,7 +25,7 @@ mod stop;
 mod tests;
 
 pub use error::ContainerdError;
-pub use exec::Executed;
+pub use exec::{Executed, Stream};
 pub use image::PresentImage;
 pub use mark::Mark;
 

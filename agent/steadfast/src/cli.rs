@@ -4,7 +4,7 @@ mod set;
 mod work;
 
 pub use set::{BuildArgs, InspectArgs, SetCommand, SignArgs};
-pub use work::{ApplyArgs, RemoveArgs, StopPodsArgs, WorkArgs, WorkCommand};
+pub use work::{ApplyArgs, ExecArgs, RemoveArgs, StopPodsArgs, WorkArgs, WorkCommand};
 
 use crate::{agent, boot_state, keep_journal, protocol, tool};
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -43,6 +43,8 @@ pub enum Command {
     Cancel,
     /// Show the pods of this node, or run others on a development node
     Work(WorkArgs),
+    /// Run a program in a container of a pod; for root, and without the agent
+    Exec(ExecArgs),
     /// Make, sign or look at a workload set; needs no node
     #[command(subcommand)]
     Set(SetCommand),
@@ -175,6 +177,7 @@ pub fn main() -> ExitCode {
         Command::Rollback => tool::run(&socket, &tool::Order::Rollback),
         Command::Cancel => tool::run(&socket, &tool::Order::Cancel),
         Command::Work(args) => tool::run(&socket, &tool::Order::Work(args)),
+        Command::Exec(args) => tool::exec(&args),
         Command::StopPods(args) => tool::run(&socket, &tool::Order::StopPods(args)),
         Command::Set(command) => tool::run(&socket, &tool::Order::Set(command)),
     }
@@ -212,6 +215,9 @@ mod tests {
             "steadfast work remove",
             "steadfast work --json apply a.yaml",
             "steadfast stop-pods --within soon",
+            "steadfast exec web",
+            "steadfast exec web ls",
+            "steadfast exec -- ls",
             "steadfast set",
             "steadfast set build pods -o a.tar",
             "steadfast set build pods --generation 1",

@@ -11,6 +11,7 @@
 //! standard error; exit 0 done, 1 not done, 2 misused.
 
 mod client;
+mod exec;
 mod history;
 mod order;
 mod output;
@@ -24,7 +25,9 @@ mod work;
 #[cfg(test)]
 mod fake;
 
-use crate::cli::{HistoryArgs, SetCommand, StatusArgs, StopPodsArgs, UpdateArgs, WorkArgs};
+use crate::cli::{
+    ExecArgs, HistoryArgs, SetCommand, StatusArgs, StopPodsArgs, UpdateArgs, WorkArgs,
+};
 use client::ClientError;
 use output::{Console, Line, Style, Tone, screen};
 use std::error::Error;
@@ -136,6 +139,17 @@ fn chain(error: &dyn Error) -> Vec<String> {
         behind = error.source();
     }
     chain
+}
+
+/// Runs a program in a container. The answer is the program's own exit status, or 1 when it was not run.
+pub fn exec(args: &ExecArgs) -> ExitCode {
+    match exec::run(args) {
+        Ok(code) => ExitCode::from(code),
+        Err(not_done) => {
+            eprint!("{}", screen(&not_done.lines(), Style::of(&io::stderr())));
+            ExitCode::FAILURE
+        }
+    }
 }
 
 /// Does what is asked. The answer is the process's exit status.

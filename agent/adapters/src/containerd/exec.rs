@@ -18,13 +18,17 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe::{OpenOptions, Receiver};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 const SIGKILL: u32 = 9;
 /// How long the kernel may take to end it.
 const KILL: Duration = Duration::from_secs(5);
+/// Nobody waits longer for a program.
+const LONGEST: Duration = Duration::from_secs(30 * 24 * 3600);
 /// How much is kept of what it says, in bytes: the end.
 const KEPT: usize = 4096;
+/// How much is read at once, in bytes.
+const CHUNK: usize = 4096;
 /// What containerd calls the specification of a process (typeurl of `specs.Process`).
 const PROCESS: &str = "types.containerd.io/opencontainers/runtime-spec/1/Process";
 
@@ -37,6 +41,15 @@ pub struct Executed {
     pub output: String,
 }
 
+/// Where a program says something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stream {
+    /// Its standard output.
+    Out,
+    /// Its standard error.
+    Error,
+}
+
 impl Containerd {
     /// Runs a program in a running container, as the container's own is run. At the limit it is ended by SIGKILL, and
     /// has the exit code 137.
@@ -46,43 +59,67 @@ impl Containerd {
         command: &[String],
         limit: Duration,
     ) -> Result<Executed, ContainerdError> {
+        let mut said = Vec::new();
+        let heard = |_, more: &[u8]| keep(&mut said, more);
+        let code = self.exec_heard(id, command, sleep(limit), heard).await?;
+        Ok(Executed { code, output: String::from_utf8_lossy(&said).into_owned() })
+    }
+
+    /// The same, for whoever wants to hear all that it says as it says it, and ends it when `until` comes. It has no
+    /// input and no terminal.
+    pub async fn exec_heard(
+        &self,
+        id: &str,
+        command: &[String],
+        until: impl Future<Output = ()>,
+        mut heard: impl FnMut(Stream, &[u8]),
+    ) -> Result<u32, ContainerdError> {
         let process = self.process_of(id, command).await?;
         let exec = unique();
-        let pipe = Pipe::make(&self.places.run, &exec)?;
-        let mut reader = pipe.open()?;
-        let mut said = Vec::new();
-        let run = Run { id, exec: &exec, pipe: &pipe.0 };
+        let (out, error) = (Pipe::make(&self.places.run, &exec)?, format!("{exec}-error"));
+        let error = Pipe::make(&self.places.run, &error)?;
+        let (mut out_reader, mut error_reader) = (out.open()?, error.open()?);
+        let run = Run { id, exec: &exec, out: &out.0, error: &error.0 };
         let code = {
-            let done = self.executed(&run, process, limit);
-            tokio::select! {
-                biased;
-                never = keep_reading(&mut reader, &mut said) => match never {},
-                code = done => code,
+            let done = self.executed(&run, process, until);
+            tokio::pin!(done);
+            let (mut from_out, mut from_error) = ([0; CHUNK], [0; CHUNK]);
+            loop {
+                tokio::select! {
+                    biased;
+                    count = out_reader.read(&mut from_out) => {
+                        heard(Stream::Out, &from_out[..count.unwrap_or(0)]);
+                    }
+                    count = error_reader.read(&mut from_error) => {
+                        heard(Stream::Error, &from_error[..count.unwrap_or(0)]);
+                    }
+                    code = &mut done => break code,
+                }
             }
         };
-        drain(&mut reader, &mut said);
-        Ok(Executed { code: code?, output: String::from_utf8_lossy(&said).into_owned() })
+        drain(&mut out_reader, |more| heard(Stream::Out, more));
+        drain(&mut error_reader, |more| heard(Stream::Error, more));
+        code
     }
 
     async fn executed(
         &self,
         run: &Run<'_>,
         process: Value,
-        limit: Duration,
+        until: impl Future<Output = ()>,
     ) -> Result<u32, ContainerdError> {
         let mut tasks = self.connection.client().await?.tasks();
-        let pipe = run.pipe.display().to_string();
         let spec = Any { type_url: PROCESS.to_owned(), value: process.to_string().into_bytes() };
         let request = ExecProcessRequest {
             container_id: run.id.to_owned(),
-            stdout: pipe.clone(),
-            stderr: pipe,
+            stdout: run.out.display().to_string(),
+            stderr: run.error.display().to_string(),
             spec: Some(spec),
             exec_id: run.exec.to_owned(),
             ..ExecProcessRequest::default()
         };
         self.connection.call("set a program up", tasks.exec(ours(request))).await?;
-        let code = self.started_and_ended(run, limit).await;
+        let code = self.started_and_ended(run, until).await;
         let (container_id, exec_id) = (run.id.to_owned(), run.exec.to_owned());
         let deleted = tasks.delete_process(ours(DeleteProcessRequest { container_id, exec_id }));
         let deleted = or_absent(self.connection.call("forget a program", deleted).await.map(drop));
@@ -92,14 +129,16 @@ impl Containerd {
     async fn started_and_ended(
         &self,
         run: &Run<'_>,
-        limit: Duration,
+        until: impl Future<Output = ()>,
     ) -> Result<u32, ContainerdError> {
         let mut tasks = self.connection.client().await?.tasks();
         let (container_id, exec_id) = (run.id.to_owned(), run.exec.to_owned());
         let request = StartRequest { container_id, exec_id };
         self.connection.call("run a program", tasks.start(ours(request))).await?;
-        if let Ok(ended) = timeout(limit, self.ended(run, limit + CALL)).await {
-            return ended;
+        tokio::select! {
+            biased;
+            ended = self.ended(run, LONGEST) => return ended,
+            () = until => {}
         }
         let (container_id, exec_id) = (run.id.to_owned(), run.exec.to_owned());
         let request = KillRequest { container_id, exec_id, signal: SIGKILL, all: false };
@@ -141,7 +180,8 @@ impl Containerd {
 struct Run<'r> {
     id: &'r str,
     exec: &'r str,
-    pipe: &'r Path,
+    out: &'r Path,
+    error: &'r Path,
 }
 
 /// A name that no other program of this container has.
@@ -180,24 +220,13 @@ impl Drop for Pipe {
     }
 }
 
-/// Reads for as long as it is let: the shim must not wait for a reader.
-async fn keep_reading(reader: &mut Receiver, said: &mut Vec<u8>) -> std::convert::Infallible {
-    let mut chunk = [0; 4096];
-    loop {
-        match reader.read(&mut chunk).await {
-            Ok(count) => keep(said, &chunk[..count]),
-            Err(_) => std::future::pending().await,
-        }
-    }
-}
-
 /// What is in the pipe and was not read yet.
-fn drain(reader: &mut Receiver, said: &mut Vec<u8>) {
-    let mut chunk = [0; 4096];
+fn drain(reader: &mut Receiver, mut heard: impl FnMut(&[u8])) {
+    let mut chunk = [0; CHUNK];
     loop {
         match reader.try_read(&mut chunk) {
             Ok(0) => return,
-            Ok(count) => keep(said, &chunk[..count]),
+            Ok(count) => heard(&chunk[..count]),
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(_) => return,
         }

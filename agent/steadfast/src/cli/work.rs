@@ -47,3 +47,20 @@ pub struct StopPodsArgs {
     #[arg(long, value_name = "SECONDS", default_value = "30")]
     pub within: u32,
 }
+
+/// What `exec` runs.
+#[derive(Debug, Args)]
+pub struct ExecArgs {
+    /// The pod
+    #[arg(value_name = "POD")]
+    pub pod: String,
+    /// The container; without it the only one, or the first of the main ones
+    #[arg(short, long, value_name = "NAME")]
+    pub container: Option<String>,
+    /// The program and its arguments
+    #[arg(last = true, required = true, value_name = "COMMAND")]
+    pub command: Vec<String>,
+    /// The agent's settings
+    #[arg(long, value_name = "FILE", hide = true, default_value = "/etc/steadfast/agent.toml")]
+    pub config: PathBuf,
+}
