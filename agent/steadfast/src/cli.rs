@@ -35,6 +35,8 @@ pub enum Command {
     Update(UpdateArgs),
     /// Show what happened on this node
     History(HistoryArgs),
+    /// Show what a pod's containers wrote
+    Logs(LogsArgs),
     /// Keep the system that runs, without waiting for its checks
     Confirm,
     /// Go back to the previous system
@@ -48,6 +50,10 @@ pub enum Command {
     /// Make, sign or look at a workload set; needs no node
     #[command(subcommand)]
     Set(SetCommand),
+    /// Print what completes this command line in a shell
+    Completion(CompletionArgs),
+    /// Write the manual: a page for each command
+    Man(ManArgs),
     /// Run the agent; systemd does this
     Agent(AgentArgs),
     /// Read or write the boot environment; RAUC does this
@@ -129,6 +135,53 @@ pub struct HistoryArgs {
     pub all: bool,
 }
 
+/// What `logs` shows.
+#[derive(Debug, Args)]
+pub struct LogsArgs {
+    /// The pod
+    #[arg(value_name = "POD")]
+    pub pod: String,
+    /// Only this container; without it all, each line with its container's name where there are several
+    #[arg(short = 'c', long, value_name = "NAME")]
+    pub container: Option<String>,
+    /// Go on with what is written from now on
+    #[arg(short = 'f', long)]
+    pub follow: bool,
+    /// Begin so many lines before the end
+    #[arg(long, value_name = "N")]
+    pub tail: Option<u64>,
+    /// The agent's settings, which say where the logs are
+    #[arg(long, value_name = "FILE", default_value = "/etc/steadfast/agent.toml")]
+    pub config: PathBuf,
+}
+
+/// What is completed.
+#[derive(Debug, Args)]
+pub struct CompletionArgs {
+    /// The shell
+    #[arg(value_name = "SHELL")]
+    pub shell: Shell,
+}
+
+/// A shell that completes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Shell {
+    /// source <(steadfast completion bash)
+    Bash,
+    /// steadfast completion zsh > DIR/_steadfast, with DIR in $fpath
+    Zsh,
+    /// steadfast completion fish | source
+    Fish,
+}
+
+/// Where the manual goes.
+#[derive(Debug, Args)]
+pub struct ManArgs {
+    /// The folder, which is made if it is not there
+    #[arg(value_name = "DIR")]
+    pub folder: PathBuf,
+}
+
 /// Where the journal's last lines are kept.
 #[derive(Debug, Args)]
 pub struct KeepJournalArgs {
@@ -173,12 +226,15 @@ pub fn main() -> ExitCode {
         Command::Status(args) => tool::run(&socket, &tool::Order::Status(args)),
         Command::Update(args) => tool::run(&socket, &tool::Order::Update(args)),
         Command::History(args) => tool::run(&socket, &tool::Order::History(args)),
+        Command::Logs(args) => tool::run(&socket, &tool::Order::Logs(args)),
         Command::Confirm => tool::run(&socket, &tool::Order::Confirm),
         Command::Rollback => tool::run(&socket, &tool::Order::Rollback),
         Command::Cancel => tool::run(&socket, &tool::Order::Cancel),
         Command::Work(args) => tool::run(&socket, &tool::Order::Work(args)),
         Command::Exec(args) => tool::exec(&args),
         Command::StopPods(args) => tool::run(&socket, &tool::Order::StopPods(args)),
+        Command::Completion(args) => tool::run(&socket, &tool::Order::Completion(args)),
+        Command::Man(args) => tool::run(&socket, &tool::Order::Man(args)),
         Command::Set(command) => tool::run(&socket, &tool::Order::Set(command)),
     }
 }
@@ -218,6 +274,12 @@ mod tests {
             "steadfast exec web",
             "steadfast exec web ls",
             "steadfast exec -- ls",
+            "steadfast logs",
+            "steadfast logs a b",
+            "steadfast logs a --tail -1",
+            "steadfast completion",
+            "steadfast completion tcsh",
+            "steadfast man",
             "steadfast set",
             "steadfast set build pods -o a.tar",
             "steadfast set build pods --generation 1",

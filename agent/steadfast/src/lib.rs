@@ -4,7 +4,7 @@
 //! steadfast agent ───────▶ agent        the daemon
 //! steadfast boot-state ──▶ boot_state   RAUC's boot backend
 //! steadfast keep-journal ▶ keep_journal the journal's end, on /data
-//! steadfast set ─────────▶ tool         workload sets; needs no daemon
+//! steadfast set, logs … ─▶ tool         workload sets, logs, the manual; needs no daemon
 //! steadfast … ───────────▶ tool ──protocol──▶ the daemon
 //! ```
 

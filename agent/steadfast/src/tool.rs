@@ -7,12 +7,16 @@
 //!    lines (status, history, update) ─────────▶ output
 //! ```
 //!
+//! `logs` reads the files of containers, and so needs no agent; `completion` and `man` tell what the words are.
+//!
 //! Always true: what was asked for goes to the standard output, and why it was not done to the
 //! standard error; exit 0 done, 1 not done, 2 misused.
 
 mod client;
 mod exec;
 mod history;
+mod logs;
+mod manual;
 mod order;
 mod output;
 mod set;
@@ -26,7 +30,8 @@ mod work;
 mod fake;
 
 use crate::cli::{
-    ExecArgs, HistoryArgs, SetCommand, StatusArgs, StopPodsArgs, UpdateArgs, WorkArgs,
+    CompletionArgs, ExecArgs, HistoryArgs, LogsArgs, ManArgs, SetCommand, StatusArgs, StopPodsArgs,
+    UpdateArgs, WorkArgs,
 };
 use client::ClientError;
 use output::{Console, Line, Style, Tone, screen};
@@ -45,6 +50,8 @@ pub enum Order {
     Update(UpdateArgs),
     /// Show what happened.
     History(HistoryArgs),
+    /// Show what a pod's containers wrote; needs no agent.
+    Logs(LogsArgs),
     /// Keep what runs.
     Confirm,
     /// Go back.
@@ -57,6 +64,10 @@ pub enum Order {
     StopPods(StopPodsArgs),
     /// Make, sign or look at a workload set; needs no node.
     Set(SetCommand),
+    /// Print what completes the command line; needs no node.
+    Completion(CompletionArgs),
+    /// Write the manual; needs no node.
+    Man(ManArgs),
 }
 
 /// What was not done, why, and where the node stands.
@@ -163,12 +174,15 @@ pub fn run(socket: &Path, order: &Order) -> ExitCode {
         Order::Status(args) => status::run(socket, args, &mut console),
         Order::Update(args) => update::run(socket, args, &mut console),
         Order::History(args) => history::run(socket, args, &mut console),
+        Order::Logs(args) => logs::run(args, &mut console),
         Order::Confirm => order::confirm(socket, &mut console),
         Order::Rollback => order::rollback(socket, &mut console),
         Order::Cancel => order::cancel(socket, &mut console),
         Order::Work(args) => work::run(socket, args, &mut console),
         Order::StopPods(args) => work::stop(socket, args, &mut console),
         Order::Set(command) => set::run(command, &mut console),
+        Order::Completion(args) => manual::completion(args, &mut console),
+        Order::Man(args) => manual::pages(args, &mut console),
     };
     match done {
         Ok(()) => return ExitCode::SUCCESS,

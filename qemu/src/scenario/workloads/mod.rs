@@ -24,8 +24,8 @@ use view::{ask, await_work, holds, said};
 const SHORT: Duration = Duration::from_secs(120);
 /// From the order until pods are ready, on a busy machine.
 const READY: Duration = Duration::from_secs(300);
-/// What all pods together may take to end at a shutdown, in seconds: PODS_STOP_S of the image.
-const STOP_S: f64 = 30.0;
+/// How long a process may take to end at a shutdown, in seconds, whatever its grace period says (PARTING of the agent).
+const STOP_S: f64 = 20.0;
 /// What else a shutdown and the firmware may take until a slot is tried, in seconds.
 const SHUTDOWN_S: f64 = 25.0;
 /// From the end of a process to the next one of the container, in seconds: the first restart has no back-off.
