@@ -181,6 +181,12 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn a_container_that_crashes_fills_no_disk_with_its_memory() {
+        let unit = filled("rootfs/etc/systemd/system/containerd.service.d/steadfast.conf");
+        assert!(unit.lines().any(|line| line == "LimitCORE=0"), "{unit}");
+    }
+
+    #[test]
     fn a_crash_loop_of_the_agent_ends_in_a_reset() {
         let unit = filled(AGENT_UNIT);
         for line in ["Restart=always", "StartLimitAction=reboot-force", "Type=notify"] {
