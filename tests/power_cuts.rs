@@ -50,6 +50,20 @@ fn no_source_that_changes_between_two_attempts_leaves_the_node_half_updated() {
     holds(start, expect!["1117369 worlds, 15407105 steps, 8513004 cut, 22 to rest"]);
 }
 
+/// One new release that brings a workload set, and one power cut, at each write of the store of sets as well.
+#[test]
+fn no_power_cut_parts_a_system_from_its_workloads() {
+    let start = World::new(&[("2", At::Now)], 1).with_attempts(2).with_a_set("2");
+    holds(start, expect!["981436 worlds, 13578775 steps, 7511613 cut, 18 to rest"]);
+}
+
+/// The same, where /data cannot be written for a while.
+#[test]
+fn no_fault_of_the_disk_parts_a_system_from_its_workloads() {
+    let start = World::new(&[("2", At::Now)], 0).with_a_fault(&[Data::ReadOnly]);
+    holds(start.with_a_set("2"), expect!["1699415 worlds, 8982649 steps, 0 cut, 17 to rest"]);
+}
+
 /// How often a bundle is asked for, and written.
 const INSTALLS: u8 = 3;
 
@@ -73,7 +87,8 @@ fn an_install_that_brings_the_node_down_each_time_ends_with_its_cause() {
 fn ends_with(cause: Cause, down: impl Fn(&World) -> World) {
     let new = World::new(&[("2", At::Now)], INSTALLS).with_attempts(INSTALLS);
     let settled = goes_on(new, |_| unreachable!("nothing is offered")).0;
-    let offer = Offer { source: "2".try_into().expect("short"), at: At::Now, content: None };
+    let offer =
+        Offer { source: "2".try_into().expect("short"), at: At::Now, content: None, set: None };
     let offered = happens(&settled, &Step::Heard(Event::Announced(offer).into()));
     let (world, installs) = goes_on(offered, down);
     assert_eq!(installs, INSTALLS);

@@ -98,7 +98,7 @@ async fn a_bundle_that_came_over_a_link_that_breaks_is_installed_from_the_disk()
     let body = std::fs::read(host.bundle("good", &recipe)).expect("an own file");
     let (url, sent) = breaking(body.clone());
     let source = url.as_str().try_into().expect("a short URL");
-    let offer = Offer { source, at: At::Now, content: Some(sha256(&body)) };
+    let offer = Offer { source, at: At::Now, content: Some(sha256(&body)), set: None };
     let place = downloaded(&host.path("node"), offer).await;
     let sent = sent.lock().expect("nobody panics with it").clone();
     assert!(sent.len() > body.len() / CUT, "{sent:?}");

@@ -46,7 +46,7 @@ impl Agent {
         let version = Version::new("1.0.0").expect("a version");
         let node = Node {
             running: Some(version.clone()),
-            committed: Some(Committed { slot: Slot::A, version, digest: None }),
+            committed: Some(Committed { slot: Slot::A, version, digest: None, set: None }),
             ..Node::default()
         };
         let room = Sizes { boot: 1 << 30, root: 1 << 30 };
@@ -104,7 +104,7 @@ impl Agent {
             self.hear(Event::CancelAsked);
         }
         let source = source.try_into().expect("a short source");
-        self.hear(Event::Announced(Offer { source, at: At::Window, content: None }));
+        self.hear(Event::Announced(Offer { source, at: At::Window, content: None, set: None }));
         assert!(matches!(self.node.update, Update::Fetching { .. }), "{:?}", self.node.update);
     }
 
@@ -113,8 +113,8 @@ impl Agent {
         let order = match order {
             Action::Fetch { .. } => return self.hear(Event::Fetched(Ok(()))),
             Action::Verify(offer) => RaucAction::Verify(offer),
-            Action::Install { offer, bundle, target } => {
-                RaucAction::Install { offer, bundle, target }
+            Action::Install { offer, bundle, target, set } => {
+                RaucAction::Install { offer, bundle, target, set }
             }
             other => panic!("nothing was activated, but the order is {other:?}"),
         };

@@ -8,6 +8,7 @@
 //!   the boot script's choice                                  (loader)
 //!   how machine and agent end and start, one turn of the loop (agent)
 //!   what the ports do when they are given an order            (ports)
+//!   workload sets: staged, assigned to a slot, removed        (sets)
 //!   what must hold                                            (promises)
 //!   Plug  which effect the power is lost at, and how it tears (plug)
 //! every World reached, each once, and the way to it           (story)
@@ -24,5 +25,6 @@ pub mod plug;
 mod ports;
 mod promises;
 mod saved;
+mod sets;
 pub mod story;
 pub mod world;

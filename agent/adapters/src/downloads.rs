@@ -189,7 +189,8 @@ impl Needed<'_> {
         };
         match (&node.update, &node.pending) {
             (U::Fetching { offer, .. } | U::Verifying { offer, .. }, _) => Needed::By(offer),
-            (U::Installing { offer, .. }, _) | (_, Pending::Offer(offer, _)) => Needed::By(offer),
+            (U::Staging { offer, .. } | U::Installing { offer, .. }, _)
+            | (_, Pending::Offer(offer, _)) => Needed::By(offer),
             _ if node.last.as_ref().is_some_and(cut_off) => Needed::Later,
             _ => Needed::Never,
         }

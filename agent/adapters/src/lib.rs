@@ -19,6 +19,7 @@ pub mod pod_probe;
 pub mod pod_spec;
 pub mod rauc;
 pub mod service_manager;
+pub mod set_store;
 pub mod system;
 pub mod watchdog;
 pub mod workload_set;

@@ -2,14 +2,15 @@
 
 use crate::bus::{ask_systemd, system_bus};
 use crate::downloads::Downloads;
+use crate::set_store::SetStore;
 use rauc_bindings::{
     Access, BundleInfo, Error, FailureKind, InspectArgs, InstallArgs, Installer, Limits,
 };
 use std::path::PathBuf;
 use std::time::Duration;
 use steadfast_core::{
-    Bundle, Cause, Digest, Event, Failure, Inspected, Offer, Port, Sizes, Slot, VerifiedBundle,
-    Version,
+    Bundle, Cause, Digest, Event, Failure, Inspected, Offer, Port, SetId, Sizes, Slot,
+    VerifiedBundle, Version,
 };
 use tokio::sync::watch;
 
@@ -30,6 +31,8 @@ pub enum RaucAction {
         bundle: VerifiedBundle,
         /// The slot.
         target: Slot,
+        /// The workload set that belongs to the slot then.
+        set: Option<SetId>,
     },
 }
 
@@ -44,6 +47,7 @@ pub struct Rauc {
     tls_ca: Option<PathBuf>,
     progress: watch::Sender<Progress>,
     downloads: Option<Downloads>,
+    sets: Option<SetStore>,
 }
 
 impl Rauc {
@@ -55,12 +59,17 @@ impl Rauc {
         progress: watch::Sender<Progress>,
     ) -> Rauc {
         let limits = Limits { stall, inspect: INSPECT, ..Limits::default() };
-        Rauc { limits, tls_ca, progress, downloads: None }
+        Rauc { limits, tls_ca, progress, downloads: None, sets: None }
     }
 
     /// The same, reading from here what a server offers: the node downloads first.
     pub fn reading(self, downloads: Downloads) -> Rauc {
         Rauc { downloads: Some(downloads), ..self }
+    }
+
+    /// The same, assigning to each slot that was written the workload set that belongs to it.
+    pub fn assigning(self, sets: SetStore) -> Rauc {
+        Rauc { sets: Some(sets), ..self }
     }
 
     /// Where RAUC finds what was offered: a URL that it streams, or a file.
@@ -119,6 +128,11 @@ impl Rauc {
         }
     }
 
+    fn assign(&self, target: Slot, set: Option<SetId>) -> Result<(), Failure> {
+        let assigned = self.sets.as_ref().map_or(Ok(()), |sets| sets.assign(target, set));
+        assigned.map_err(|error| error.failure())
+    }
+
     async fn write(&self, offer: &Offer) -> Result<Installer, Error> {
         let installer = self.installer().await?;
         others_end(&installer).await?;
@@ -137,10 +151,11 @@ impl Port for Rauc {
     async fn perform(&mut self, action: RaucAction) -> Event {
         match action {
             RaucAction::Verify(offer) => Event::Verified(self.verify(&offer).await),
-            RaucAction::Install { offer, bundle, target } => {
+            RaucAction::Install { offer, bundle, target, set } => {
                 let installed = self.install(&offer, bundle.bundle(), target).await;
                 self.progress.send_replace(None);
-                Event::Installed(installed)
+                // Only a slot that holds its system gets the set that came with it.
+                Event::Installed(installed.and_then(|()| self.assign(target, set)))
             }
         }
     }
@@ -243,6 +258,7 @@ mod tests {
             source: source.try_into().expect("short"),
             at: steadfast_core::At::Now,
             content: None,
+            set: None,
         };
         let rauc = Rauc::new(INSPECT, None, watch::channel(None).0);
         assert_eq!(rauc.source(&offer("http://a/x.raucb")), "http://a/x.raucb");

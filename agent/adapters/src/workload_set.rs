@@ -15,7 +15,8 @@
 //!
 //! The archive is an OCI image layout (image-spec 1.1, image-layout.md) in a tar file; the set index and the signatures
 //! are artifacts as that specification has them (manifest.md, "Guidelines for Artifact Usage"; `subject`), so that a
-//! registry takes a set as it is. docs/operate/sets.md says how one is made. No node applies one yet.
+//! registry takes a set as it is. docs/operate/sets.md says how one is made; `set_store`
+//! keeps those of a node.
 
 mod archive;
 mod build;
@@ -29,7 +30,7 @@ mod read;
 mod sign;
 mod signature;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod write;
 
 pub use archive::{Archive, ArchiveError, ArchivedImage, Blob};
@@ -38,6 +39,6 @@ pub use error::{Missing, SetError};
 pub use image::ImageError;
 pub use keys::{KeyError, KeyId, Keyring, SigningKey};
 pub use layout::LayoutError;
-pub use read::{Demands, SetImage, WorkloadSet, read};
+pub use read::{Demands, SetImage, WorkloadSet, read, read_again};
 pub use sign::{Signed, sign};
 pub use signature::{Signature, Standing};

@@ -69,6 +69,8 @@ pub enum Cause {
     Power,
     /// An agent condemned the slot, and its reason could not be saved.
     Unsaved,
+    /// A manifest of the workload set is not what this node runs or allows.
+    Manifest,
 }
 
 impl Cause {
@@ -95,6 +97,7 @@ impl Cause {
             Cause::Operator => "operator",
             Cause::Power => "power",
             Cause::Unsaved => "unsaved",
+            Cause::Manifest => "manifest",
         }
     }
 
@@ -141,6 +144,7 @@ impl fmt::Display for Cause {
             Cause::Operator => "an operator asked for it",
             Cause::Power => "power was lost too often",
             Cause::Unsaved => "it was condemned and the reason could not be saved",
+            Cause::Manifest => "this node does not take its manifests",
         })
     }
 }

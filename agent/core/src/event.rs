@@ -1,7 +1,7 @@
 //! What reaches the core and what leaves it: [`Event`] in the past tense, [`Action`] as an order.
 
 use crate::cause::Failure;
-use crate::names::{Bundle, Digest, Name, Slot, Source, VerifiedBundle};
+use crate::names::{Bundle, Digest, Name, SetId, Slot, Source, VerifiedBundle};
 use crate::version::Version;
 use serde::{Deserialize, Serialize};
 
@@ -24,6 +24,28 @@ pub struct Offer {
     /// The SHA-256 of the bundle's own bytes, where whoever offers it knows it: two sources with one content
     /// are one bundle.
     pub content: Option<Digest>,
+    /// Where the workload set is that comes with it. Without one the node keeps the set that it has.
+    pub set: Option<Source>,
+}
+
+/// What staging found in a workload set that is whole and vouched for.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct StagedSet {
+    /// The set.
+    pub set: SetId,
+    /// The oldest system that it runs on.
+    pub minimum_os: Option<Version>,
+}
+
+/// Which workload set belongs to the slot that runs, as the store of sets has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Assigned {
+    /// None.
+    Nothing,
+    /// This one.
+    Set(SetId),
+    /// The store could not be read.
+    Unknown,
 }
 
 /// What verifying found in a bundle whose signature holds.
@@ -84,6 +106,8 @@ pub struct Boot {
     pub this: ThisSlot,
     /// What the boot environment says of the slot that did not boot.
     pub other: OtherSlot,
+    /// What the store of sets says of the slot that runs.
+    pub set: Assigned,
     /// What the last end left behind: a panic record, the watchdog's flag, the agent's exit.
     pub evidence: Option<Failure>,
 }
@@ -130,6 +154,8 @@ pub enum Event {
     CancelAsked,
     /// Somebody switches the machine off or restarts it in an orderly way, and it was not the agent.
     ShutdownAsked,
+    /// The workload set was copied and all of it verified.
+    Staged(Result<StagedSet, Failure>),
 }
 
 impl Event {
@@ -151,6 +177,7 @@ impl Event {
             Event::Ticked => "ticked",
             Event::CancelAsked => "cancel-asked",
             Event::ShutdownAsked => "shutdown-asked",
+            Event::Staged(_) => "staged",
         }
     }
 }
@@ -167,7 +194,9 @@ pub enum Action {
     },
     /// Check the bundle's signature and read its manifest.
     Verify(Offer),
-    /// Write the bundle to the slot.
+    /// Copy the workload set to the node and verify all of it.
+    Stage(Source),
+    /// Write the bundle to the slot, and then let the workload set belong to it.
     Install {
         /// Where the bundle is.
         offer: Offer,
@@ -175,6 +204,8 @@ pub enum Action {
         bundle: VerifiedBundle,
         /// The slot to write; never the booted one.
         target: Slot,
+        /// The workload set that belongs to the slot once it is written.
+        set: Option<SetId>,
     },
     /// Boot this slot next, on trial.
     Activate(Slot),

@@ -29,10 +29,11 @@ pub mod window;
 
 pub use cause::{Cause, Failure, Text, text};
 pub use event::{
-    Action, At, Boot, Event, Inspected, Offer, OtherSlot, Port, Sizes, ThisSlot, Verdict,
+    Action, Assigned, At, Boot, Event, Inspected, Offer, OtherSlot, Port, Sizes, StagedSet,
+    ThisSlot, Verdict,
 };
 pub use machine::{Machine, Turn};
-pub use names::{Begun, Bundle, Digest, Name, Slot, Source, Trial, VerifiedBundle, Why};
+pub use names::{Begun, Bundle, Digest, Name, SetId, Slot, Source, Trial, VerifiedBundle, Why};
 pub use node::{Committed, Ending, Node, Outcome, Pending, Policy, Refusal};
 pub use update::Update;
 pub use version::Version;

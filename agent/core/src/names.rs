@@ -114,6 +114,21 @@ impl VerifiedBundle {
     }
 }
 
+/// A workload set by its content and its number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct SetId {
+    /// The digest of its set index, which covers all of it.
+    pub digest: Digest,
+    /// Which one it is of those that a node gets, from 1; a newer one is larger.
+    pub generation: u64,
+}
+
+impl fmt::Display for SetId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "set {}", self.generation)
+    }
+}
+
 /// A bundle whose installation was begun and did not come to its end.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Begun {
@@ -142,6 +157,8 @@ pub struct Trial {
     pub version: Version,
     /// Its content, where it is known: an image from the factory does not know its own digest.
     pub digest: Option<Digest>,
+    /// The workload set that belongs to the slot.
+    pub set: Option<SetId>,
     /// The slot.
     pub slot: Slot,
     /// Why it is tried.

@@ -5,14 +5,16 @@
 //! * only a [`VerifiedBundle`] is ever installed, and never into the slot that runs;
 //! * nothing is installed while the running slot is not the committed one;
 //! * only a slot that passed its gate, or that an operator vouched for, is newly committed;
-//! * a refused digest is never installed again; every ending but a good one has a cause.
+//! * a refused digest is never installed again; every ending but a good one has a cause;
+//! * a slot that is written gets the set that was staged for it or, without one, the set of the slot that runs.
 
 mod boot;
+mod set;
 mod step;
 
 use crate::cause::Failure;
 use crate::event::{At, Offer, OtherSlot, Sizes};
-use crate::names::{Begun, Digest, Name, Slot, Trial};
+use crate::names::{Begun, Digest, Name, SetId, Slot, Trial};
 use crate::update::Update;
 use crate::version::Version;
 use serde::{Deserialize, Serialize};
@@ -48,6 +50,8 @@ pub struct Committed {
     pub version: Version,
     /// Its content, where it is known.
     pub digest: Option<Digest>,
+    /// The workload set that was committed with it.
+    pub set: Option<SetId>,
 }
 
 /// What became of an update.
@@ -83,6 +87,8 @@ impl Outcome {
 pub struct Ending {
     /// The version, where it became known.
     pub version: Option<Version>,
+    /// The workload set that came with it, once it was known.
+    pub set: Option<SetId>,
     /// The slot that it was for.
     pub slot: Slot,
     /// What became of it.
@@ -136,6 +142,8 @@ pub struct Node {
     pub other: OtherSlot,
     /// What runs.
     pub running: Option<Version>,
+    /// The workload set that belongs to the slot that runs.
+    pub set: Option<SetId>,
     /// What the node falls back to.
     pub committed: Option<Committed>,
     /// The system in the other slot, if it was committed once and is whole.
@@ -148,6 +156,8 @@ pub struct Node {
     pub refused: heapless::Vec<Digest, REFUSED>,
     /// Nothing older than this is installed. Raised by a commit, lowered only by a rollback.
     pub floor: Option<Version>,
+    /// No workload set of an older generation is taken. Moves as the floor does.
+    pub set_floor: Option<u64>,
     /// How the last update ended.
     pub last: Option<Ending>,
     /// How many updates ended, so that two alike can be told apart.
@@ -162,12 +172,14 @@ impl Default for Node {
             boot: [0; 16],
             other: OtherSlot::Bad,
             running: None,
+            set: None,
             committed: None,
             previous: None,
             pending: Pending::Nothing,
             doubt: None,
             refused: heapless::Vec::new(),
             floor: None,
+            set_floor: None,
             last: None,
             endings: 0,
         }

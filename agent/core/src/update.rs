@@ -1,7 +1,7 @@
 //! Where the node stands with its update: one state, one order.
 //!
 //! ```text
-//! Idle → Fetching → Verifying → Installing → Ready → Activating → Rebooting
+//! Idle → Fetching → Verifying (→ Staging) → Installing → Ready → Activating → Rebooting
 //!   ▲                                                                 │
 //!   ├──────────── Committing ◀── healthy ───────────────────────── Probation ⇄ Leaving
 //!   └─ Settling ◀─ (old slot) Returning ◀─ Condemning ◀─ unhealthy ───┘
@@ -12,7 +12,7 @@
 
 use crate::cause::Failure;
 use crate::event::{Action, At, Offer};
-use crate::names::{Begun, Slot, Trial, VerifiedBundle};
+use crate::names::{Begun, SetId, Slot, Trial, VerifiedBundle};
 use serde::{Deserialize, Serialize};
 
 /// Where the node stands. New states are added at the end: the ledger stores the position.
@@ -25,8 +25,16 @@ pub enum Update {
     Fetching { offer: Offer, attempt: u8, begun: Option<Begun> },
     /// Checking the signature.
     Verifying { offer: Offer, attempt: u8, begun: Option<Begun> },
-    /// Writing to `target`, the slot that did not boot. The node went down in so many installs of it before.
-    Installing { offer: Offer, attempt: u8, bundle: VerifiedBundle, target: Slot, cuts: u8 },
+    /// Writing to `target`, the slot that did not boot, to which `set` belongs then. The node went down in so many
+    /// installs of it before.
+    Installing {
+        offer: Offer,
+        attempt: u8,
+        bundle: VerifiedBundle,
+        set: Option<SetId>,
+        target: Slot,
+        cuts: u8,
+    },
     /// Installed; waiting for the window.
     Ready { trial: Trial },
     /// Telling the boot store to try the slot next.
@@ -47,6 +55,8 @@ pub enum Update {
     /// Somebody switches the node off in the middle of a trial, which goes on at the next start: telling
     /// the boot store that this was no failed boot.
     Leaving { trial: Trial, restarts: u8, shutdowns: u8 },
+    /// Copying and verifying the workload set that came with the bundle, before anything is written to a slot.
+    Staging { offer: Offer, attempt: u8, bundle: VerifiedBundle, begun: Option<Begun> },
 }
 
 impl Update {
@@ -62,7 +72,11 @@ impl Update {
             U::Idle | U::Ready { .. } => return None,
             U::Fetching { offer, attempt, .. } => A::Fetch { offer, attempt },
             U::Verifying { offer, .. } => A::Verify(offer),
-            U::Installing { offer, bundle, target, .. } => A::Install { offer, bundle, target },
+            // It is entered only with a set; an empty source is nowhere.
+            U::Staging { offer, .. } => A::Stage(offer.set.unwrap_or_default()),
+            U::Installing { offer, bundle, set, target, .. } => {
+                A::Install { offer, bundle, target, set }
+            }
             U::Activating { trial, .. } | U::Leaving { trial, .. } => A::Activate(trial.slot),
             U::Rebooting { .. } | U::Returning { .. } => A::Reboot,
             U::Probation { .. } | U::Settling { .. } => A::Judge,
@@ -87,17 +101,13 @@ impl Update {
             Update::Condemning { .. } => "condemning",
             Update::Returning { .. } => "returning",
             Update::Leaving { .. } => "leaving",
+            Update::Staging { .. } => "staging",
         }
     }
 
-    /// The version under way, once it is known.
-    pub fn version(&self) -> Option<&crate::Version> {
+    /// The system that is installed or tried, or that runs and is being judged.
+    pub fn trial(&self) -> Option<&Trial> {
         match self {
-            Update::Idle => None,
-            Update::Fetching { begun, .. } | Update::Verifying { begun, .. } => {
-                begun.as_ref().map(|begun| &begun.bundle.version)
-            }
-            Update::Installing { bundle, .. } => Some(&bundle.bundle().version),
             Update::Ready { trial }
             | Update::Activating { trial, .. }
             | Update::Rebooting { trial }
@@ -106,7 +116,25 @@ impl Update {
             | Update::Committing { trial, .. }
             | Update::Condemning { trial, .. }
             | Update::Returning { trial, .. }
-            | Update::Leaving { trial, .. } => Some(&trial.version),
+            | Update::Leaving { trial, .. } => Some(trial),
+            Update::Idle
+            | Update::Fetching { .. }
+            | Update::Verifying { .. }
+            | Update::Staging { .. }
+            | Update::Installing { .. } => None,
+        }
+    }
+
+    /// The version under way, once it is known.
+    pub fn version(&self) -> Option<&crate::Version> {
+        match self {
+            Update::Fetching { begun, .. } | Update::Verifying { begun, .. } => {
+                begun.as_ref().map(|begun| &begun.bundle.version)
+            }
+            Update::Installing { bundle, .. } | Update::Staging { bundle, .. } => {
+                Some(&bundle.bundle().version)
+            }
+            other => other.trial().map(|trial| &trial.version),
         }
     }
 }

@@ -10,11 +10,17 @@ fn version(text: &str) -> Version {
 }
 
 fn committed(slot: Slot) -> Option<Committed> {
-    Some(Committed { slot, version: version("1"), digest: None })
+    Some(Committed { slot, version: version("1"), digest: None, set: None })
 }
 
 fn trial() -> Trial {
-    Trial { version: version("2"), digest: Some(Digest([2; 32])), slot: Slot::B, why: Why::Update }
+    Trial {
+        version: version("2"),
+        digest: Some(Digest([2; 32])),
+        set: None,
+        slot: Slot::B,
+        why: Why::Update,
+    }
 }
 
 fn failure() -> Failure {
@@ -22,7 +28,7 @@ fn failure() -> Failure {
 }
 
 fn offer() -> Offer {
-    Offer { source: "usb".try_into().expect("short"), at: At::Now, content: None }
+    Offer { source: "usb".try_into().expect("short"), at: At::Now, content: None, set: None }
 }
 
 /// Runs slot A, which is committed, and has nothing to do.

@@ -1,8 +1,8 @@
 //! How an update ends that never ran: refused, failed or cancelled, with what is known of it.
 
 use steadfast_core::{
-    At, Boot, Bundle, Cause, Digest, Event, Failure, Inspected, Node, Offer, OtherSlot, Outcome,
-    Policy, Sizes, Slot, ThisSlot, Update, Verdict, Version,
+    Assigned, At, Boot, Bundle, Cause, Digest, Event, Failure, Inspected, Node, Offer, OtherSlot,
+    Outcome, Policy, Sizes, Slot, ThisSlot, Update, Verdict, Version,
 };
 
 fn policy() -> Policy {
@@ -24,7 +24,15 @@ fn booted_after(id: u8, cause: Option<Cause>) -> Event {
     let (version, other) = (version("1"), OtherSlot::Bad);
     let evidence = cause.map(|cause| Failure::new(cause, format_args!("seen")));
     let (slot, this) = (Slot::A, ThisSlot::Once);
-    Event::Booted(Boot { slot, version, id: [id; 16], this, other, evidence })
+    Event::Booted(Boot {
+        slot,
+        version,
+        id: [id; 16],
+        this,
+        other,
+        set: Assigned::Nothing,
+        evidence,
+    })
 }
 
 fn after(node: Node, events: impl IntoIterator<Item = Event>) -> Node {
@@ -46,7 +54,7 @@ fn verified(sizes: Sizes) -> Event {
 }
 
 fn offered(at: At) -> [Event; 3] {
-    let offer = Offer { source: "usb".try_into().expect("short"), at, content: None };
+    let offer = Offer { source: "usb".try_into().expect("short"), at, content: None, set: None };
     let fits = Sizes { boot: 10, root: 100 };
     [Event::Announced(offer), Event::Fetched(Ok(())), verified(fits)]
 }

@@ -6,6 +6,8 @@
 
 #[path = "every_state/rules.rs"]
 mod rules;
+#[path = "every_state/world.rs"]
+mod world;
 
 use expect_test::expect_file;
 use rules::RULES;
@@ -13,9 +15,10 @@ use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::OnceLock;
 use steadfast_core::{
-    Action, At, Boot, Bundle, Cause, Digest, Event, Failure, Inspected, Node, Offer, OtherSlot,
-    Policy, Sizes, Slot, ThisSlot, Update, Verdict, Version,
+    Action, Assigned, Boot, Cause, Event, Failure, Node, OtherSlot, Policy, SetId, Sizes, Slot,
+    StagedSet, ThisSlot, Update, Verdict, Version,
 };
+use world::{Content, Walks, World, essence, events, inspected, misplaced, set, written};
 
 fn policy() -> Policy {
     Policy {
@@ -33,106 +36,6 @@ fn version(text: &str) -> Version {
 
 fn failure(cause: Cause) -> Failure {
     Failure { cause, evidence: Default::default() }
-}
-
-fn inspected(text: &str, digest: u8, compatible: &str, sizes: [u64; 2]) -> Inspected {
-    let [boot, root] = sizes;
-    let bundle = Bundle { version: version(text), digest: Digest([digest; 32]) };
-    let compatible = compatible.try_into().expect("short");
-    Inspected { bundle, compatible, sizes: Sizes { boot, root } }
-}
-
-/// Every event that the outside could send, plausible or not. What runs in a slot is decided by the
-/// walk, so that a boot tells the truth about it.
-fn events(node: &Node, content: &Content) -> Vec<Event> {
-    let offer = |at| Offer { source: "usb".try_into().expect("short"), at, content: None };
-    let mut all = vec![Event::Announced(offer(At::Now)), Event::Announced(offer(At::Window))];
-    all.extend([
-        Event::WindowOpened,
-        Event::Confirmed,
-        Event::RollbackAsked,
-        Event::CancelAsked,
-        Event::ShutdownAsked,
-        Event::Ticked,
-    ]);
-    let passing = || failure(Cause::Network);
-    let lasting = || failure(Cause::Write);
-    for outcome in [Ok(()), Err(passing()), Err(lasting())] {
-        all.push(Event::Fetched(outcome.clone()));
-        all.push(Event::Installed(outcome.clone()));
-        all.push(Event::Activated(outcome.clone()));
-        all.push(Event::Committed(outcome.clone()));
-        all.push(Event::Condemned(outcome));
-    }
-    all.extend([Err(passing()), Err(failure(Cause::Signature))].map(Event::Verified));
-    let good = [inspected("2", 2, "board", [10, 100]), inspected("3", 3, "board", [1, 1])];
-    let bad = [inspected("0", 9, "board", [1, 1]), inspected("4", 4, "other", [1, 1])];
-    let large = [inspected("5", 5, "board", [1, 101]), inspected("5", 5, "board", [11, 1])];
-    all.extend(good.into_iter().chain(bad).chain(large).map(|it| Event::Verified(Ok(it))));
-    let sick = Verdict::Unhealthy(failure(Cause::Deadline));
-    all.extend([Verdict::Healthy, sick].map(Event::Judged));
-    for slot in Slot::ALL {
-        let Some(version) = content.slots[slot as usize].clone() else { continue };
-        // No decision reads both.
-        let others = [OtherSlot::Bad, OtherSlot::Untried, OtherSlot::Tried, OtherSlot::Unknown];
-        let others = others.map(|other| (ThisSlot::Once, other));
-        let these = [ThisSlot::Again, ThisSlot::Kept].map(|this| (this, OtherSlot::Tried));
-        for (this, other) in others.into_iter().chain(these) {
-            for evidence in [None, Some(Cause::Panic), Some(Cause::Watchdog)] {
-                let evidence = evidence.map(failure);
-                // Two boot ids are enough: this boot's, and another.
-                let new = [if node.boot[0] == 1 { 2 } else { 1 }; 16];
-                for id in [node.boot, new] {
-                    // Within one boot the slot stays.
-                    if id == node.boot && slot != node.booted {
-                        continue;
-                    }
-                    let (version, evidence) = (version.clone(), evidence.clone());
-                    all.push(Event::Booted(Boot { slot, version, id, this, other, evidence }));
-                }
-            }
-        }
-    }
-    all
-}
-
-/// What each slot holds; `None` while it is being written.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-struct Content {
-    slots: [Option<Version>; 2],
-}
-
-type World = (Node, Content);
-
-/// What carrying out the order does to the slots: an install leaves nothing until it is done.
-fn written(from: &Node, event: &Event, to: &Node, content: &Content) -> Content {
-    let mut content = content.clone();
-    if let (Update::Installing { bundle, target, .. }, Event::Installed(Ok(()))) =
-        (&from.update, event)
-    {
-        content.slots[*target as usize] = Some(bundle.bundle().version.clone());
-    }
-    if let Update::Installing { target, .. } = &to.update {
-        content.slots[*target as usize] = None;
-    }
-    content
-}
-
-/// The node without what no decision reads.
-fn essence((mut node, content): World) -> World {
-    let same = |failure: &mut Failure| *failure = self::failure(Cause::Deadline);
-    match &mut node.update {
-        Update::Condemning { failure, .. } | Update::Returning { failure, .. } => same(failure),
-        _ => {}
-    }
-    if let Some(doubt) = &mut node.doubt {
-        same(doubt);
-    }
-    node.last = None;
-    node.endings = 0;
-    node.boot = [1; 16];
-    node.refused.sort_unstable_by_key(|digest| digest.0);
-    (node, content)
 }
 
 fn fingerprint(world: &World) -> [u64; 2] {
@@ -154,6 +57,24 @@ struct Walk {
 }
 
 impl Walk {
+    fn walks(&mut self, walks: Walks, start: World) {
+        let mut seen = HashSet::from([fingerprint(&start)]);
+        let mut queue = VecDeque::from([start]);
+        while let Some(from) = queue.pop_front() {
+            self.visit(&from);
+            for event in events(&from.0, &from.1, walks) {
+                let next = from.0.clone().next(event.clone(), &policy());
+                let content = written(&from.0, &event, &next, &from.1);
+                let to = (next, content);
+                self.check(&from, &event, &to);
+                let to = essence(to);
+                if seen.insert(fingerprint(&to)) {
+                    queue.push_back(to);
+                }
+            }
+        }
+    }
+
     fn check(&mut self, from: &World, event: &Event, to: &World) {
         self.arrows += 1;
         let (was, is) = (from.0.update.name(), to.0.update.name());
@@ -169,6 +90,9 @@ impl Walk {
             && to.1.slots[slot as usize].is_none()
         {
             self.breaks("half-written slots are not activated", from, Some(event), to);
+        }
+        if let Some(promise) = misplaced(to) {
+            self.breaks(promise, from, Some(event), to);
         }
     }
 
@@ -188,40 +112,41 @@ impl Walk {
     }
 }
 
+/// Two walks, so that each is short: one tries bundles, the other one sets.
 fn walk() -> &'static Walk {
     static WALK: OnceLock<Walk> = OnceLock::new();
     WALK.get_or_init(|| {
-        let version = version("1");
-        let (slot, this, other) = (Slot::A, ThisSlot::Once, OtherSlot::Bad);
-        let boot =
-            Boot { slot, version: version.clone(), id: [1; 16], this, other, evidence: None };
-        let start = Node::default().next(Event::Booted(boot), &policy());
-        let start = (start, Content { slots: [Some(version), None] });
         let mut walk = Walk::default();
-        let mut seen = HashSet::from([fingerprint(&start)]);
-        let mut queue = VecDeque::from([start]);
-        while let Some(from) = queue.pop_front() {
-            walk.visit(&from);
-            for event in events(&from.0, &from.1) {
-                let next = from.0.clone().next(event.clone(), &policy());
-                let content = written(&from.0, &event, &next, &from.1);
-                let to = (next, content);
-                walk.check(&from, &event, &to);
-                let to = essence(to);
-                if seen.insert(fingerprint(&to)) {
-                    queue.push_back(to);
-                }
-            }
-        }
+        walk.walks(Walks::Bundles, start(None));
+        walk.walks(Walks::Sets, start(Some(set(1))));
         walk
     })
 }
 
+/// A node that starts for the first time, from slot A, to which this set belongs.
+fn start(set: Option<SetId>) -> World {
+    let version = version("1");
+    let (slot, this, other) = (Slot::A, ThisSlot::Once, OtherSlot::Bad);
+    let id = [1; 16];
+    let known = set.map_or(Assigned::Nothing, Assigned::Set);
+    let boot = Boot { slot, version: version.clone(), id, this, other, set: known, evidence: None };
+    let node = Node::default().next(Event::Booted(boot), &policy());
+    (node, Content { slots: [Some(version), None], sets: [set, None] })
+}
+
+/// The promises that no rule of one arrow can tell.
+const OTHERS: [&str; 5] = [
+    "half-written slots are not activated",
+    "every state comes to rest",
+    "a slot keeps the set that was committed with it",
+    "the node knows the set of the slot that runs",
+    "a slot on trial has the set that was assigned to it",
+];
+
 #[track_caller]
 fn holds(promise: &str) {
     let known = RULES.iter().map(|(name, _)| *name);
-    let others = ["half-written slots are not activated", "every state comes to rest"];
-    assert!(known.chain(others).any(|name| name == promise), "no rule is called {promise}");
+    assert!(known.chain(OTHERS).any(|name| name == promise), "no rule is called {promise}");
     assert!(walk().arrows > 10_000, "the walk is a walk");
     if let Some(story) = walk().broken.get(promise) {
         panic!("{promise}:\n{story}");
@@ -313,6 +238,41 @@ fn from_every_state_the_node_comes_to_rest() {
     holds("every state comes to rest");
 }
 
+#[test]
+fn a_slot_keeps_the_set_that_was_committed_with_it() {
+    holds("a slot keeps the set that was committed with it");
+    holds("the node knows the set of the slot that runs");
+    holds("a slot on trial has the set that was assigned to it");
+}
+
+#[test]
+fn a_set_that_is_refused_too_old_or_for_a_newer_system_is_never_installed() {
+    holds("only fitting sets");
+}
+
+#[test]
+fn a_slot_gets_the_set_that_was_staged_for_it_or_that_of_the_slot_that_runs() {
+    holds("the set of an install");
+}
+
+#[test]
+fn the_floor_of_sets_falls_only_by_a_rollback_and_rises_only_by_a_commit() {
+    holds("the floor of sets moves with commits");
+}
+
+#[test]
+fn a_system_is_not_refused_for_the_workloads_of_its_set() {
+    holds("a set alone is blamed for its workloads");
+}
+
+/// The next boot starts what the slot holds.
+fn starts(node: &Node, content: &Content, slot: Slot, other: OtherSlot) -> Option<Event> {
+    let version = content.slots[slot as usize].clone()?;
+    let set = content.sets[slot as usize].map_or(Assigned::Nothing, Assigned::Set);
+    let (id, this) = ([node.boot[0].wrapping_add(1); 16], ThisSlot::Once);
+    Some(Event::Booted(Boot { slot, version, id, this, other, set, evidence: None }))
+}
+
 /// Whether the node comes to rest when the ports do what they are told and each system is judged so.
 fn rests((mut node, mut content): World, healthy: bool) -> bool {
     for _ in 0..40 {
@@ -324,13 +284,14 @@ fn rests((mut node, mut content): World, healthy: bool) -> bool {
         let event = match action {
             Action::Fetch { .. } => Event::Fetched(Ok(())),
             Action::Verify(_) => Event::Verified(Ok(inspected("3", 3, "board", [1, 1]))),
+            Action::Stage(_) => Event::Staged(Ok(StagedSet { set: set(2), minimum_os: None })),
             Action::Install { .. } => Event::Installed(Ok(())),
             // Whoever switches the node off switches it on again.
             Action::Activate(slot) if matches!(node.update, Update::Leaving { .. }) => {
-                let Some(version) = content.slots[slot as usize].clone() else { return false };
-                let id = [node.boot[0].wrapping_add(1); 16];
-                let (this, other) = (ThisSlot::Once, OtherSlot::Untried);
-                Event::Booted(Boot { slot, version, id, this, other, evidence: None })
+                let Some(start) = starts(&node, &content, slot, OtherSlot::Untried) else {
+                    return false;
+                };
+                start
             }
             Action::Activate(_) => Event::Activated(Ok(())),
             Action::Judge => Event::Judged(verdict),
@@ -341,10 +302,10 @@ fn rests((mut node, mut content): World, healthy: bool) -> bool {
                     Update::Rebooting { trial } => trial.slot,
                     _ => node.booted.other(),
                 };
-                let Some(version) = content.slots[wanted as usize].clone() else { return false };
-                let id = [node.boot[0].wrapping_add(1); 16];
-                let (this, other) = (ThisSlot::Once, OtherSlot::Bad);
-                Event::Booted(Boot { slot: wanted, version, id, this, other, evidence: None })
+                let Some(start) = starts(&node, &content, wanted, OtherSlot::Bad) else {
+                    return false;
+                };
+                start
             }
         };
         let next = node.clone().next(event.clone(), &policy());
@@ -365,6 +326,7 @@ fn label(event: &Event) -> String {
     let outcome = match event {
         Event::Fetched(Err(_))
         | Event::Verified(Err(_))
+        | Event::Staged(Err(_))
         | Event::Installed(Err(_))
         | Event::Activated(Err(_))
         | Event::Committed(Err(_))
@@ -380,5 +342,5 @@ fn label(event: &Event) -> String {
 fn the_walk_reaches_every_state() {
     let Walk { worlds, arrows, states, .. } = walk();
     println!("{} states, {worlds} nodes, {arrows} arrows", states.len());
-    assert_eq!(states.len(), 13, "{states:?}");
+    assert_eq!(states.len(), 14, "{states:?}");
 }

@@ -2,8 +2,8 @@
 
 use steadfast_core::ledger::{self, Entry, Last, Stamp};
 use steadfast_core::{
-    Action, Boot, Digest, Event, Machine, OtherSlot, Policy, Slot, ThisSlot, Update, Verdict,
-    Version,
+    Action, Assigned, Boot, Digest, Event, Machine, OtherSlot, Policy, Slot, ThisSlot, Update,
+    Verdict, Version,
 };
 
 fn policy() -> Policy {
@@ -34,6 +34,7 @@ fn started(id: u8) -> Event {
         id: [id; 16],
         this: ThisSlot::Once,
         other,
+        set: Assigned::Nothing,
         evidence: None,
     })
 }

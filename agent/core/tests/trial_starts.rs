@@ -1,8 +1,8 @@
 //! What a start of the agent means to a trial that is not judged yet.
 
 use steadfast_core::{
-    Action, At, Boot, Cause, Committed, Digest, Event, Failure, Node, OtherSlot, Policy, Sizes,
-    Slot, ThisSlot, Trial, Update, Verdict, Version, Why,
+    Action, Assigned, At, Boot, Cause, Committed, Digest, Event, Failure, Node, OtherSlot, Policy,
+    Sizes, Slot, ThisSlot, Trial, Update, Verdict, Version, Why,
 };
 
 fn policy() -> Policy {
@@ -19,15 +19,22 @@ fn policy() -> Policy {
 fn on_trial(update: fn(Trial) -> Update) -> Node {
     let version = Version::new("2").expect("a version");
     let digest = Some(Digest([2; 32]));
-    let trial = Trial { version, digest, slot: Slot::B, why: Why::Update };
+    let trial = Trial { version, digest, set: None, slot: Slot::B, why: Why::Update };
     Node { update: update(trial), booted: Slot::B, ..Node::default() }
 }
 
 fn power_on(node: Node, id: u8) -> Node {
     let version = Version::new("2").expect("a version");
     let other = OtherSlot::Untried;
-    let boot =
-        Boot { slot: Slot::B, version, id: [id; 16], this: ThisSlot::Once, other, evidence: None };
+    let boot = Boot {
+        slot: Slot::B,
+        version,
+        id: [id; 16],
+        this: ThisSlot::Once,
+        other,
+        set: Assigned::Nothing,
+        evidence: None,
+    };
     node.next(Event::Booted(boot), &policy())
 }
 
@@ -49,7 +56,15 @@ fn a_slot_that_starts_before_the_ledger_heard_of_its_activation_is_on_trial() {
         for other in [OtherSlot::Untried, OtherSlot::Tried, OtherSlot::Bad, OtherSlot::Unknown] {
             let version = Version::new("2").expect("a version");
             let (slot, this) = (Slot::B, ThisSlot::Once);
-            let boot = Boot { slot, version, id: [1; 16], this, other, evidence: None };
+            let boot = Boot {
+                slot,
+                version,
+                id: [1; 16],
+                this,
+                other,
+                set: Assigned::Nothing,
+                evidence: None,
+            };
             let tried = on_trial(update).next(Event::Booted(boot), &policy()).update;
             let first = matches!(&tried, Update::Probation { trial, restarts: 0, shutdowns: 0 } if trial.slot == slot);
             assert!(first, "{other:?}: {tried:?}");
@@ -69,6 +84,7 @@ fn an_agent_that_ended_once_before_a_power_cut_is_a_restart_and_a_panic_is_not()
             id: [9; 16],
             this: ThisSlot::Once,
             other: OtherSlot::Untried,
+            set: Assigned::Nothing,
             evidence,
         };
         node.next(Event::Booted(boot), &policy()).update
@@ -131,6 +147,7 @@ fn start(node: Node, id: u8, evidence: Option<Cause>) -> Update {
         id: [id; 16],
         this: ThisSlot::Once,
         other: OtherSlot::Untried,
+        set: Assigned::Nothing,
         evidence,
     };
     node.next(Event::Booted(boot), &policy()).update
@@ -140,7 +157,8 @@ fn start(node: Node, id: u8, evidence: Option<Cause>) -> Update {
 fn first_heard(this: ThisSlot, cause: Cause) -> Update {
     let (version, other) = (Version::new("2").expect("a version"), OtherSlot::Untried);
     let evidence = Some(Failure::new(cause, format_args!("seen")));
-    let boot = Boot { slot: Slot::B, version, id: [9; 16], this, other, evidence };
+    let boot =
+        Boot { slot: Slot::B, version, id: [9; 16], this, other, set: Assigned::Nothing, evidence };
     let node = Node { booted: Slot::A, ..on_trial(|trial| Update::Rebooting { trial }) };
     node.next(Event::Booted(boot), &policy()).update
 }
@@ -215,8 +233,15 @@ fn a_shutdown_that_hung_is_a_restart_and_a_panic_in_it_is_a_verdict() {
 fn a_trial_that_was_left_and_did_not_start_again_ends() {
     let version = Version::new("1").expect("a version");
     let other = OtherSlot::Tried;
-    let boot =
-        Boot { slot: Slot::A, version, id: [1; 16], this: ThisSlot::Once, other, evidence: None };
+    let boot = Boot {
+        slot: Slot::A,
+        version,
+        id: [1; 16],
+        this: ThisSlot::Once,
+        other,
+        set: Assigned::Nothing,
+        evidence: None,
+    };
     let Update::Condemning { trial, failure } = left().next(Event::Booted(boot), &policy()).update
     else {
         panic!("the old slot runs")
@@ -243,10 +268,19 @@ fn at_home(update: fn(Trial) -> Update, other: OtherSlot) -> Update {
 /// The same, with what the end before it left behind.
 fn at_home_after(update: fn(Trial) -> Update, other: OtherSlot, cause: Option<Cause>) -> Node {
     let version = Version::new("1").expect("a version");
-    let committed = Some(Committed { slot: Slot::A, version: version.clone(), digest: None });
+    let committed =
+        Some(Committed { slot: Slot::A, version: version.clone(), digest: None, set: None });
     let node = Node { committed, ..on_trial(update) };
     let evidence = cause.map(|cause| Failure::new(cause, format_args!("seen")));
-    let boot = Boot { slot: Slot::A, version, id: [7; 16], this: ThisSlot::Once, other, evidence };
+    let boot = Boot {
+        slot: Slot::A,
+        version,
+        id: [7; 16],
+        this: ThisSlot::Once,
+        other,
+        set: Assigned::Nothing,
+        evidence,
+    };
     node.next(Event::Booted(boot), &policy())
 }
 

@@ -1,8 +1,8 @@
 //! What the boot store tells of a trial whose end could not be saved.
 
 use steadfast_core::{
-    At, Boot, Cause, Committed, Digest, Event, Node, OtherSlot, Outcome, Policy, Slot, ThisSlot,
-    Trial, Update, Verdict, Version, Why,
+    Assigned, At, Boot, Cause, Committed, Digest, Event, Node, OtherSlot, Outcome, Policy, Slot,
+    ThisSlot, Trial, Update, Verdict, Version, Why,
 };
 
 const NEW: [u8; 16] = [2; 16];
@@ -23,7 +23,13 @@ fn version(text: &str) -> Version {
 }
 
 fn trial() -> Trial {
-    Trial { version: version("2"), digest: Some(RELEASE), slot: Slot::B, why: Why::Update }
+    Trial {
+        version: version("2"),
+        digest: Some(RELEASE),
+        set: None,
+        slot: Slot::B,
+        why: Why::Update,
+    }
 }
 
 /// Each state in which the slot was activated and nothing was heard of its end.
@@ -39,7 +45,8 @@ fn undecided() -> [Update; 4] {
 
 /// 1 in slot A is committed; 2 is on trial in slot B, and the ledger says no more than this.
 fn on_disk(update: Update) -> Node {
-    let committed = Some(Committed { slot: Slot::A, version: version("1"), digest: None });
+    let committed =
+        Some(Committed { slot: Slot::A, version: version("1"), digest: None, set: None });
     Node { update, committed, booted: Slot::B, ..Node::default() }
 }
 
@@ -49,7 +56,15 @@ fn heard(node: Node, event: Event) -> Node {
 
 fn start(slot: Slot, this: ThisSlot, other: OtherSlot) -> Event {
     let version = version(if slot == Slot::A { "1" } else { "2" });
-    Event::Booted(Boot { slot, version, id: NEW, this, other, evidence: None })
+    Event::Booted(Boot {
+        slot,
+        version,
+        id: NEW,
+        this,
+        other,
+        set: Assigned::Nothing,
+        evidence: None,
+    })
 }
 
 fn at_home(node: Node, other: OtherSlot) -> Node {

@@ -1,8 +1,9 @@
 //! What the node remembers of a trial that ended, and what it makes of a start that went otherwise.
 
 use steadfast_core::{
-    At, Boot, Bundle, Cause, Committed, Digest, Event, Failure, Inspected, Node, Offer, OtherSlot,
-    Outcome, Pending, Policy, Sizes, Slot, Source, ThisSlot, Trial, Update, Verdict, Version, Why,
+    Assigned, At, Boot, Bundle, Cause, Committed, Digest, Event, Failure, Inspected, Node, Offer,
+    OtherSlot, Outcome, Pending, Policy, Sizes, Slot, Source, ThisSlot, Trial, Update, Verdict,
+    Version, Why,
 };
 
 const HERE: [u8; 16] = [1; 16];
@@ -32,13 +33,13 @@ fn failure(cause: Cause) -> Failure {
 
 /// 2 in slot B.
 fn trial(why: Why) -> Trial {
-    Trial { version: version("2"), digest: Some(digest(2)), slot: Slot::B, why }
+    Trial { version: version("2"), digest: Some(digest(2)), set: None, slot: Slot::B, why }
 }
 
 /// 1 in slot A is committed and runs.
 fn at_home(update: Update) -> Node {
     let digest = Some(digest(1));
-    let committed = Some(Committed { slot: Slot::A, version: version("1"), digest });
+    let committed = Some(Committed { slot: Slot::A, version: version("1"), digest, set: None });
     let (running, floor) = (Some(version("1")), Some(version("1")));
     Node { update, committed, running, floor, boot: HERE, ..Node::default() }
 }
@@ -61,6 +62,7 @@ fn start(slot: Slot, id: [u8; 16], other: OtherSlot, evidence: Option<Cause>) ->
         id,
         this: ThisSlot::Once,
         other,
+        set: Assigned::Nothing,
         evidence: evidence.map(failure),
     })
 }
@@ -185,7 +187,8 @@ fn what_never_ran_has_failed_and_what_ran_has_returned() {
 
 #[test]
 fn a_previous_system_that_is_condemned_is_no_way_back() {
-    let previous = Some(Committed { slot: Slot::B, version: version("2"), digest: None });
+    let previous =
+        Some(Committed { slot: Slot::B, version: version("2"), digest: None, set: None });
     let node = Node { previous, ..at_home(condemning(Why::Rollback, Cause::Attempts)) };
     assert_eq!(after(node, [Event::Condemned(Ok(()))]).previous, None);
 }
@@ -251,7 +254,7 @@ fn settled_again(node: Node) -> Node {
 #[test]
 fn an_update_that_a_boot_cut_off_goes_on_when_the_node_has_settled() {
     let source = "usb".try_into().expect("short");
-    let offered = Event::Announced(Offer { source, at: At::Now, content: None });
+    let offered = Event::Announced(Offer { source, at: At::Now, content: None, set: None });
     let node = settled_again(after(at_home(Update::Idle), [offered.clone()]));
     assert_eq!(node.update.name(), "fetching");
     let node = settled_again(after(at_home(Update::Idle), [offered, Event::Fetched(Ok(()))]));
@@ -267,7 +270,15 @@ fn the_digest_of_what_runs_is_known_only_for_what_was_committed() {
     let other = Node { running: Some(version("9")), ..at_home(Update::Idle) };
     let version = version("9");
     let (slot, id, other_slot) = (Slot::A, NEW, OtherSlot::Bad);
-    let boot = Boot { slot, version, id, this: ThisSlot::Once, other: other_slot, evidence: None };
+    let boot = Boot {
+        slot,
+        version,
+        id,
+        this: ThisSlot::Once,
+        other: other_slot,
+        set: Assigned::Nothing,
+        evidence: None,
+    };
     let node = after(other, [Event::Booted(boot)]);
     let Update::Committing { trial, .. } = node.update else { panic!("its attempts come back") };
     assert_eq!(trial.digest, None, "somebody wrote another system into the slot");
@@ -282,7 +293,7 @@ fn a_bundle_that_cannot_be_had_is_asked_for_as_often_as_the_policy_says() {
     let not = |cause| Event::Fetched(Err(failure(cause)));
     let node = after(
         at_home(Update::Idle),
-        [Event::Announced(Offer { source, at: At::Now, content: None })],
+        [Event::Announced(Offer { source, at: At::Now, content: None, set: None })],
     );
     let again = after(node.clone(), [not(Cause::Network)]);
     assert!(matches!(again.update, Update::Fetching { attempt: 2, .. }), "{:?}", again.update);
@@ -307,7 +318,7 @@ fn a_half_written_slot_that_starts_all_the_same_is_condemned() {
     let bundle = Bundle { version: version("2"), digest: digest(2) };
     let sizes = Sizes::default();
     let found = Inspected { bundle, compatible: "board".try_into().expect("short"), sizes };
-    let offered = Event::Announced(Offer { source, at: At::Now, content: None });
+    let offered = Event::Announced(Offer { source, at: At::Now, content: None, set: None });
     let events = [offered, Event::Fetched(Ok(())), Event::Verified(Ok(found))];
     let installing = after(node, events);
     assert!(matches!(installing.update, Update::Installing { .. }), "{:?}", installing.update);
@@ -317,8 +328,12 @@ fn a_half_written_slot_that_starts_all_the_same_is_condemned() {
 
 #[test]
 fn a_rollback_tries_the_previous_system_and_forgets_nothing_until_it_is_judged() {
-    let previous =
-        Some(Committed { slot: Slot::B, version: version("2"), digest: Some(digest(2)) });
+    let previous = Some(Committed {
+        slot: Slot::B,
+        version: version("2"),
+        digest: Some(digest(2)),
+        set: None,
+    });
     let before = Node { previous, ..at_home(Update::Idle) };
     let node = after(before.clone(), [Event::RollbackAsked]);
     let update = Update::Activating { trial: trial(Why::Rollback), at: At::Now };

@@ -28,6 +28,7 @@ fn the_names_of_causes_stay_and_each_has_its_own() {
         (C::Operator, "operator"),
         (C::Power, "power"),
         (C::Unsaved, "unsaved"),
+        (C::Manifest, "manifest"),
     ];
     let mut sentences = std::collections::BTreeSet::new();
     for (cause, kind) in causes {

@@ -91,6 +91,9 @@ pub struct UpdateArgs {
     /// with it goes on with the same download
     #[arg(long, value_name = "HEX", value_parser = sha256)]
     pub sha256: Option<Digest>,
+    /// The workload set that comes with it: a file on this node; without one the node keeps its own
+    #[arg(long, value_name = "FILE")]
+    pub set: Option<String>,
     /// Show each change until the update ends or the node restarts
     #[arg(long)]
     pub watch: bool,

@@ -38,6 +38,8 @@ pub enum Request {
         at: At,
         /// The SHA-256 of the bundle's bytes, where whoever asks knows it.
         content: Option<Digest>,
+        /// The absolute path on the node of the workload set that comes with it.
+        set: Option<String>,
     },
     /// Keep the running system: as for an update. Root only.
     Confirm,
@@ -128,6 +130,17 @@ pub struct System {
     pub previous: Option<String>,
     /// When it was committed, in seconds since 1970 by the node's clock.
     pub committed_unix_s: Option<u64>,
+    /// The workload set that belongs to it.
+    pub set: Option<SetStatus>,
+}
+
+/// A workload set.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SetStatus {
+    /// Of its set index, in hexadecimal.
+    pub digest: String,
+    /// Which one it is of those that a node gets.
+    pub generation: u64,
 }
 
 /// What is under way, and how the last one ended.
@@ -137,6 +150,8 @@ pub struct UpdateStatus {
     pub state: String,
     /// The version under way, once it is known.
     pub release: Option<String>,
+    /// The workload set under way, once it is known.
+    pub set: Option<SetStatus>,
     /// How far an install or a download is.
     pub progress: Option<Progress>,
     /// How the last update ended.
@@ -165,6 +180,8 @@ pub struct EndingStatus {
     pub evidence: String,
     /// The slot that it was for.
     pub slot: String,
+    /// The workload set that came with it, once it was known.
+    pub set: Option<SetStatus>,
 }
 
 /// A cause, for machines and for people.
@@ -287,6 +304,8 @@ pub struct HistoryEnding {
     pub evidence: String,
     /// The slot that it was for.
     pub slot: String,
+    /// The workload set that came with it, once it was known.
+    pub set: Option<SetStatus>,
 }
 
 /// What happened with one version, and what its failed boots left behind.

@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use std::sync::LazyLock;
 use steadfast_adapters::ledger_file::{Foreign, Kept, LedgerFile, sha256};
 use steadfast_core::ledger::{self, Last, Stamp};
-use steadfast_core::{Boot, Digest, Event, Machine, OtherSlot, Slot, ThisSlot, Version};
+use steadfast_core::{Assigned, Boot, Digest, Event, Machine, OtherSlot, Slot, ThisSlot, Version};
 use steadfast_fuzz::{Scratch, limited, policy, with_checksums};
 
 fuzz_target!(|data: &[u8]| limited(data, judge));
@@ -99,6 +99,7 @@ fn started() -> Event {
         id: [7; 16],
         this: ThisSlot::Once,
         other: OtherSlot::Tried,
+        set: Assigned::Nothing,
         evidence: None,
     })
 }

@@ -28,10 +28,10 @@ fn judge(data: &[u8]) {
     let Some((order, bytes)) = data.split_first() else { return };
     let source = if order & 2 == 0 { "/data/1.raucb" } else { "http://server/1.raucb" };
     let source = source.try_into().expect("short");
-    let offer = Offer { source, at: At::Now, content: None };
+    let offer = Offer { source, at: At::Now, content: None, set: None };
     let action = match order & 1 {
         0 => RaucAction::Verify(offer),
-        _ => RaucAction::Install { offer, bundle: verified(), target: Slot::B },
+        _ => RaucAction::Install { offer, bundle: verified(), target: Slot::B, set: None },
     };
     let script = Arc::new(Mutex::new(Script::new(bytes)));
     match RUNTIME.block_on(ordered(action, Arc::clone(&script))) {

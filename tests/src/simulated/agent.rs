@@ -189,7 +189,8 @@ impl World {
         let version = self.disk.bundle(slot).expect("what runs is whole").version.clone();
         let env = self.disk.boot_env().env;
         let (this, other) = (env.running(slot, TRIAL), env.standing(slot.other(), TRIAL));
-        Event::Booted(Boot { slot, version, id, this, other, evidence })
+        let set = self.disk.assigned(slot);
+        Event::Booted(Boot { slot, version, id, this, other, set, evidence })
     }
 
     /// Leaves memory for the disk (`LedgerFile::recover`), or starts anew from a disk that knows more.
@@ -303,6 +304,7 @@ impl World {
         let Kept::Memory { .. } = running.kept else { return None };
         let unsaved = || -> Result<(), Failure> { Err(failed(Cause::Write)) };
         match running.saved.node.update.action()? {
+            Action::Stage(_) => Some(Event::Staged(Err(failed(Cause::Write)))),
             Action::Install { .. } => Some(Event::Installed(unsaved())),
             Action::Activate(_) => Some(Event::Activated(unsaved())),
             Action::Condemn(slot) if slot != running.saved.node.booted => {

@@ -55,6 +55,10 @@ pub struct Disk {
     pub evidence: Evidence,
     /// Whether the ledger can be read and written.
     pub data: Data,
+    /// Which workload set belongs to each slot, by its number.
+    pub records: [Option<u8>; 2],
+    /// The sets whose archives are there under their names, a bit each.
+    pub archives: u8,
     /// The last whole entry of the ledger.
     ledger: Option<Rc<Saved>>,
 }
@@ -65,7 +69,8 @@ impl Disk {
         let slots = [Content::Whole(bundle), Content::Broken];
         let only = BootEnv::fresh(TRIAL).bad(Slot::B);
         let (evidence, data) = (Evidence::default(), Data::Works);
-        Disk { slots, copies: [Some(only), None], evidence, data, ledger: None }
+        let (copies, records, archives) = ([Some(only), None], [None; 2], 0);
+        Disk { slots, copies, evidence, data, records, archives, ledger: None }
     }
 
     /// The boot environment that counts.

@@ -10,7 +10,7 @@ impl World {
         let mut hasher = Mixer::default();
         let disk = &self.disk;
         (self.cuts, self.faults, &self.seen, &disk.slots).hash(&mut hasher);
-        (disk.evidence, disk.data).hash(&mut hasher);
+        (disk.evidence, disk.data, disk.records, disk.archives).hash(&mut hasher);
         // The older copy is never read again: only whether both are valid is.
         let env = disk.boot_env().env;
         let both = disk.copies.iter().all(Option::is_some);

@@ -2,6 +2,7 @@
 
 use super::disk::{COMMITTED, Content, TRIAL};
 use super::plug::{Leaves, Plug, PowerCut};
+use super::sets::staged;
 use super::world::{Answer, Power, Running, World, bundle, failed, policy};
 use steadfast_core::{Action, Bundle, Cause, Event, Inspected, Node, Sizes, Slot, Update, Verdict};
 
@@ -46,7 +47,10 @@ impl World {
             Ok(event) => event,
             Err(cut) => return Ok(Err(cut)),
         };
-        let done = self.turn(running.clone(), &event, plug);
+        let mut done = self.turn(running.clone(), &event, plug);
+        if done.is_ok() {
+            done = self.clears_sets(plug);
+        }
         if done.is_ok() {
             self.keeps_its_word()?;
             self.goes_on(&node.update)?;
@@ -107,10 +111,19 @@ impl World {
                 let compatible = policy(self.attempts).compatible;
                 Inspected { bundle: bundle(number), compatible, sizes: Sizes { boot: 1, root: 1 } }
             })),
-            Action::Install { bundle, target, .. } => {
+            Action::Stage(source) => {
+                if written {
+                    self.disk.stage(&source, plug)?;
+                }
+                Event::Staged(outcome(Cause::Signature).map(|()| staged(&source)))
+            }
+            Action::Install { bundle, target, set, .. } => {
                 if written {
                     let whole = answer == Answer::Done;
                     self.install(bundle.bundle(), target, whole, plug)?;
+                    if whole {
+                        self.disk.assign(target, set, plug)?;
+                    }
                 }
                 // What could not be streamed to its end is fetched again.
                 let stopped = if written { Cause::Network } else { Cause::Write };

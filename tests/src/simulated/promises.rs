@@ -30,6 +30,9 @@ impl World {
         if knows && self.seen.refused & !refused != 0 {
             return Err("a refusal is not forgotten");
         }
+        if let Some(promise) = self.misplaced(node) {
+            return Err(promise);
+        }
         match &node.committed {
             Some(committed) if self.disk.bundle(committed.slot).is_none() => {
                 Err("the committed system is whole")

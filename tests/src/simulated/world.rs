@@ -26,6 +26,8 @@ pub struct World {
     pub attempts: u8,
     /// What a fleet offers, again and again: versions, and when they may be activated.
     pub offers: &'static [(&'static str, At)],
+    /// The workload set that comes with each offer, as a number.
+    pub set: Option<&'static str>,
     /// What an onlooker remembers, and the node may not forget.
     pub seen: Seen,
 }
@@ -174,12 +176,18 @@ impl World {
         let approved = [true, false];
         let seen = Seen { approved, refused: 0, unhealthy: 0, panic: Panicked::No };
         let (disk, power) = (Disk::new(bundle(1)), Power::Off);
-        World { disk, power, cuts, faults: 0, breaks: &[], attempts: 1, offers, seen }
+        World { disk, power, cuts, faults: 0, breaks: &[], attempts: 1, offers, set: None, seen }
     }
 
     /// The same, with one fault: the data partition breaks in one of these ways, or the boot script's count is lost.
     pub fn with_a_fault(self, breaks: &'static [Data]) -> World {
         World { faults: 1, breaks, ..self }
+    }
+
+    /// The same, with workload set 1 in its slot, where each offer brings this one.
+    pub fn with_a_set(mut self, set: &'static str) -> World {
+        (self.disk.records, self.disk.archives) = ([Some(1), None], 1 << 1);
+        World { set: Some(set), ..self }
     }
 
     /// The same, in which a bundle is asked for so many times.
@@ -253,7 +261,8 @@ impl World {
             said.push(Event::CancelAsked);
             said.extend(self.offers.iter().map(|(number, at)| {
                 let source = (*number).try_into().expect("short");
-                Event::Announced(Offer { source, at: *at, content: None })
+                let set = self.set.map(|set| set.try_into().expect("short"));
+                Event::Announced(Offer { source, at: *at, content: None, set })
             }));
         }
         // One shutdown a trial: a second one leads to nothing new until they are counted as restarts.

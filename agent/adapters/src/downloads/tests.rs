@@ -3,7 +3,7 @@ use steadfast_core::{At, Digest, Failure, Outcome, Slot};
 use tempfile::TempDir;
 
 fn offer(source: &str, content: Option<Digest>) -> Offer {
-    Offer { source: source.try_into().expect("short"), at: At::Now, content }
+    Offer { source: source.try_into().expect("short"), at: At::Now, content, set: None }
 }
 
 fn downloads() -> (TempDir, Downloads) {
@@ -102,7 +102,8 @@ fn a_download_is_needed_until_it_is_installed_or_its_offer_ended_for_good() {
     assert_eq!(Needed::by(&Node::default()), Needed::Never);
     for (cause, needed) in [(Cause::Network, Needed::Later), (Cause::Space, Needed::Never)] {
         let failure = Some(Failure::new(cause, format_args!("")));
-        let ending = Ending { version: None, slot: Slot::B, outcome: Outcome::Refused, failure };
+        let ending =
+            Ending { version: None, set: None, slot: Slot::B, outcome: Outcome::Refused, failure };
         assert_eq!(Needed::by(&Node { last: Some(ending), ..Node::default() }), needed);
     }
 }

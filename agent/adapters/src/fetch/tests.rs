@@ -13,7 +13,7 @@ fn port(limits: Limits) -> FetchPort {
 
 fn fetch(source: &str, attempt: u8) -> Fetch {
     let source = source.try_into().expect("a short source");
-    Fetch { offer: Offer { source, at: At::Now, content: None }, attempt }
+    Fetch { offer: Offer { source, at: At::Now, content: None, set: None }, attempt }
 }
 
 async fn fetched(source: &str) -> Result<(), Failure> {

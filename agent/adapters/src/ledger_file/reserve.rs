@@ -15,10 +15,10 @@ use rustix::io::Errno;
 use std::fs::File;
 use std::path::Path;
 
-/// How much is reserved, in bytes: the longest entry more than twenty times.
+/// How much is reserved, in bytes: the longest entry more than eighteen times.
 pub(super) const RESERVE: u64 = 64 << 10;
 
-const _: () = assert!(RESERVE >= 20 * steadfast_core::ledger::MAX_FRAME as u64);
+const _: () = assert!(RESERVE >= 18 * steadfast_core::ledger::MAX_FRAME as u64);
 
 /// How far the blocks of the file are there.
 #[derive(Debug, Default)]

@@ -13,7 +13,7 @@ use crate::manifest::{Pod, Policy, Set, Source};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use steadfast_core::pod::Role;
-use steadfast_core::{Digest, Version};
+use steadfast_core::{Digest, SetId, Version};
 
 /// How much `index.json` and a set index may name. A document is read for each.
 pub(super) const MAX_ROOTS: usize = 64;
@@ -51,6 +51,13 @@ pub struct WorkloadSet {
     pub pods: Vec<Pod>,
 }
 
+impl WorkloadSet {
+    /// What tells it from all others.
+    pub fn set_id(&self) -> SetId {
+        SetId { digest: self.digest, generation: self.generation }
+    }
+}
+
 /// An image of a set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SetImage {
@@ -67,6 +74,22 @@ pub struct SetImage {
 /// Reads a set, all of it.
 pub fn read(archive: &Path, demands: Demands<'_>) -> Result<WorkloadSet, SetError> {
     Opened::open(archive)?.read(demands).map(|(set, _)| set)
+}
+
+/// Reads a set again that was taken before: its documents against their digests, and of the layers only that they are
+/// there. Who vouched for it was asked when it was taken.
+pub fn read_again(archive: &Path, policy: &Policy) -> Result<WorkloadSet, SetError> {
+    let demands = Demands { keyring: None, architecture: None, policy };
+    Opened::open(archive)?.read_to(demands, Depth::Documents).map(|(set, _)| set)
+}
+
+/// How much of an archive is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Depth {
+    /// What leads to the layers, and what is to be run.
+    Documents,
+    /// Every byte.
+    Everything,
 }
 
 /// An archive in which a set was found, and no more than that.
@@ -115,6 +138,14 @@ impl Opened {
         &self,
         demands: Demands<'_>,
     ) -> Result<(WorkloadSet, Vec<Descriptor>), SetError> {
+        self.read_to(demands, Depth::Everything)
+    }
+
+    fn read_to(
+        &self,
+        demands: Demands<'_>,
+        depth: Depth,
+    ) -> Result<(WorkloadSet, Vec<Descriptor>), SetError> {
         let signatures = self.vouched(demands.keyring)?;
         let (pods, images) = self.parts()?;
         let artifact: Manifest = self.layout.document(pods)?;
@@ -127,7 +158,9 @@ impl Opened {
             named.manifest(manifest)?;
         }
         let mut images = self.images(images, demands.architecture, &mut named)?;
-        named.all_and_no_more()?;
+        if depth == Depth::Everything {
+            named.all_and_no_more()?;
+        }
         let files = self.files(pods, &artifact)?;
         let sources = files.iter().map(|(name, text)| Source { name, text });
         let Set { pods } = Set::read(&sources.collect::<Vec<_>>(), demands.policy)?;

@@ -112,14 +112,14 @@ spec:
 ";
 
 /// A folder with manifests and archives of images.
-struct World {
+pub(crate) struct World {
     folder: tempfile::TempDir,
     images: Vec<Given>,
 }
 
 impl World {
     /// One pod of two images, all that it needs.
-    fn new() -> World {
+    pub(crate) fn new() -> World {
         let folder = tempfile::tempdir().expect("a folder");
         let mut world = World { folder, images: Vec::new() };
         std::fs::create_dir(world.manifests()).expect("writable");
@@ -132,15 +132,15 @@ impl World {
         world
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    fn manifests(&self) -> PathBuf {
+    pub(crate) fn manifests(&self) -> PathBuf {
         self.path("manifests")
     }
 
-    fn put(&self, name: &str, bytes: impl AsRef<[u8]>) -> PathBuf {
+    pub(crate) fn put(&self, name: &str, bytes: impl AsRef<[u8]>) -> PathBuf {
         std::fs::write(self.path(name), bytes).expect("writable");
         self.path(name)
     }
@@ -163,12 +163,12 @@ impl World {
         build(&recipe, &self.set())
     }
 
-    fn set(&self) -> PathBuf {
+    pub(crate) fn set(&self) -> PathBuf {
         self.path("press.tar")
     }
 
     /// The bytes of the set, which is made if it is not there.
-    fn bytes(&self) -> Vec<u8> {
+    pub(crate) fn bytes(&self) -> Vec<u8> {
         if !self.set().exists() {
             self.build().unwrap_or_else(|error| panic!("{}", crate::chain(&error)));
         }
@@ -176,13 +176,13 @@ impl World {
     }
 
     /// A key: 32 times this byte.
-    fn key(&self, seed: u8) -> SigningKey {
+    pub(crate) fn key(&self, seed: u8) -> SigningKey {
         let der = [&hex("302e020100300506032b657004220420")[..], &[seed; 32]].concat();
         let path = self.put("key.pem", pem("PRIVATE KEY", &der));
         SigningKey::read(&path).expect("a key")
     }
 
-    fn keyring(&self, keys: &[&SigningKey]) -> Keyring {
+    pub(crate) fn keyring(&self, keys: &[&SigningKey]) -> Keyring {
         let blocks = keys.iter().map(|key| {
             let der = [&hex("302a300506032b6570032100")[..], key.public()].concat();
             pem("PUBLIC KEY", &der)

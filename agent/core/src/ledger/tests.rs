@@ -1,7 +1,7 @@
 use super::*;
 use crate::cause::{Cause, Failure, text};
 use crate::event::{At, Offer, OtherSlot};
-use crate::names::{Begun, Bundle, Slot, VerifiedBundle};
+use crate::names::{Begun, Bundle, SetId, Slot, Source, VerifiedBundle};
 use crate::node::{Committed, Ending, Outcome, Pending};
 use crate::update::Update;
 use crate::version::Version;
@@ -37,34 +37,40 @@ fn ledger(entries: u64) -> (Vec<u8>, Vec<usize>) {
 fn full_node() -> Node {
     let long = |c: char, n: usize| core::iter::repeat_n(c, n).collect::<std::string::String>();
     let version = Version::new(&long('9', 32)).expect("32 characters");
-    let source = long('s', 255).as_str().try_into().expect("255 bytes");
-    let offer = Offer { source, at: At::Window, content: Some(Digest([0xff; 32])) };
+    let source: Source = long('s', 255).as_str().try_into().expect("255 bytes");
+    let content = Some(Digest([0xff; 32]));
+    let offer = Offer { source: source.clone(), at: At::Window, content, set: Some(source) };
     let digest = Digest([0xff; 32]);
     let name = long('n', 48).as_str().try_into().expect("48 bytes");
     let evidence = text(format_args!("{}", long('e', 200)));
     let failure = Failure { cause: Cause::Workload(name), evidence };
     let bundle = VerifiedBundle(Bundle { version: version.clone(), digest });
-    let committed = Committed { slot: Slot::B, version: version.clone(), digest: Some(digest) };
+    let begun = Begun { bundle: bundle.0.clone(), cuts: 255 };
+    let set = Some(SetId { digest, generation: u64::MAX });
+    let committed =
+        Committed { slot: Slot::B, version: version.clone(), digest: Some(digest), set };
     Node {
-        update: Update::Installing {
+        update: Update::Staging {
             offer: offer.clone(),
             attempt: 255,
             bundle: bundle.clone(),
-            target: Slot::B,
-            cuts: 255,
+            begun: Some(begun.clone()),
         },
         booted: Slot::B,
         boot: [0xff; 16],
         other: OtherSlot::Tried,
         running: Some(version.clone()),
+        set,
         committed: Some(committed.clone()),
         previous: Some(committed),
-        pending: Pending::Offer(offer, Some(Begun { bundle: bundle.0, cuts: 255 })),
+        pending: Pending::Offer(offer, Some(begun)),
         doubt: Some(failure.clone()),
         refused: core::iter::repeat_n(digest, 16).collect(),
         floor: Some(version.clone()),
+        set_floor: Some(u64::MAX),
         last: Some(Ending {
             version: Some(version),
+            set,
             slot: Slot::B,
             outcome: Outcome::Returned,
             failure: Some(failure),

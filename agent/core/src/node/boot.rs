@@ -22,6 +22,7 @@ impl Node {
         self.boot = boot.id;
         self.other = boot.other;
         self.running = Some(boot.version.clone());
+        self.set = self.belonging(&update, &boot, same_boot);
         if !same_boot {
             self.doubt = None;
         }
@@ -81,13 +82,15 @@ impl Node {
             U::Committing { trial, .. } if trial.why == Why::Restart => {
                 self.settling(boot.evidence)
             }
-            U::Fetching { offer, begun, .. } | U::Verifying { offer, begun, .. } => {
+            U::Fetching { offer, begun, .. }
+            | U::Verifying { offer, begun, .. }
+            | U::Staging { offer, begun, .. } => {
                 self.pending = Pending::Offer(offer, begun);
                 self.settling(boot.evidence)
             }
-            U::Installing { bundle, target, .. } if target == boot.slot => {
+            U::Installing { bundle, set, target, .. } if target == boot.slot => {
                 let failure = Failure::new(Cause::Write, format_args!("it was half-written"));
-                self.to(U::Condemning { trial: bundle.trial(target), failure })
+                self.to(U::Condemning { trial: bundle.trial(target, set), failure })
             }
             U::Installing { offer, bundle, cuts, .. } => {
                 let begun = Begun { bundle: bundle.0, cuts: cuts.saturating_add(1) };
@@ -168,7 +171,7 @@ impl Node {
             return self.on_trial(trial);
         }
         let left = self.committed.clone().filter(|committed| committed.slot != self.booted);
-        if let Some(Committed { slot, version, digest }) = left {
+        if let Some(Committed { slot, version, digest, .. }) = left {
             let failure = evidence.unwrap_or_else(|| gave_way(self.other));
             if failure.cause.blames_release() {
                 self.refuse(digest);
@@ -178,14 +181,19 @@ impl Node {
         self.arrived()
     }
 
-    /// The slot that was to be tried runs; it must hold what was put there.
+    /// The slot that was to be tried runs; it must hold what was put there, and its set must be the one that was
+    /// assigned to it.
     fn on_trial(self, trial: Trial) -> Node {
         let runs = self.running.as_ref().filter(|runs| **runs != trial.version);
-        let Some(runs) = runs else {
-            return self.to(Update::Probation { trial, restarts: 0, shutdowns: 0 });
+        let failure = match runs {
+            Some(runs) => {
+                let Trial { slot, version, .. } = &trial;
+                let evidence = format_args!("slot {slot} holds {runs}, not {version}");
+                Failure::new(Cause::Damaged, evidence)
+            }
+            None if self.set != trial.set => self.another_set(&trial),
+            None => return self.to(Update::Probation { trial, restarts: 0, shutdowns: 0 }),
         };
-        let evidence = format_args!("slot {} holds {runs}, not {}", trial.slot, trial.version);
-        let failure = Failure::new(Cause::Damaged, evidence);
         self.to(Update::Condemning { trial, failure })
     }
 

@@ -3,7 +3,7 @@
 use super::{Committed, Ending, Node, Outcome, Pending, Policy, SHUTDOWNS};
 use crate::cause::{Cause, Failure};
 use crate::event::{At, Event, Inspected, Offer, OtherSlot, Verdict};
-use crate::names::{Begun, Digest, Slot, Trial, VerifiedBundle, Why};
+use crate::names::{Begun, Digest, SetId, Slot, Trial, VerifiedBundle, Why};
 use crate::update::Update;
 use crate::version::Version;
 
@@ -24,6 +24,12 @@ impl Node {
             (U::Verifying { offer, attempt, begun }, E::Verified(Ok(found))) => {
                 self.verified(Wanted { offer, attempt, begun }, found, policy)
             }
+            (U::Staging { offer, attempt, bundle, begun }, E::Staged(Ok(found))) => {
+                self.staged(Wanted { offer, attempt, begun }, bundle, found)
+            }
+            (U::Staging { bundle, begun, .. }, E::Staged(Err(failure))) => {
+                self.not_staged(bundle, begun, failure)
+            }
             (U::Fetching { offer, attempt, begun }, E::Fetched(Err(failure)))
             | (U::Verifying { offer, attempt, begun }, E::Verified(Err(failure))) => {
                 match failure.cause.passes() && attempt < policy.fetch_attempts {
@@ -31,11 +37,11 @@ impl Node {
                     false => self.not_had(begun, failure),
                 }
             }
-            (U::Installing { offer, bundle, target, .. }, E::Installed(Ok(()))) => {
-                self.installed(offer.at, bundle, target)
+            (U::Installing { offer, bundle, set, target, .. }, E::Installed(Ok(()))) => {
+                self.installed(offer.at, bundle.trial(target, set))
             }
             (
-                U::Installing { offer, attempt, bundle, target, cuts },
+                U::Installing { offer, attempt, bundle, set, target, cuts },
                 E::Installed(Err(failure)),
             ) => {
                 let bundle = bundle.0;
@@ -45,7 +51,9 @@ impl Node {
                         self.to(U::Fetching { offer, attempt: attempt + 1, begun })
                     }
                     false => {
+                        let brought = self.brought(set);
                         self.ended(Some(bundle.version), target, Outcome::Failed, Some(failure))
+                            .with_set(brought)
                     }
                 }
             }
@@ -57,8 +65,7 @@ impl Node {
                 self.ended(version, slot, Outcome::Cancelled, Some(taken_back()))
             }
             (U::Ready { trial }, E::CancelAsked) => {
-                let (version, slot) = (Some(trial.version), trial.slot);
-                self.ended(version, slot, Outcome::Cancelled, Some(taken_back()))
+                self.ended_trial(trial, Outcome::Cancelled, Some(taken_back()))
             }
             (update, E::CancelAsked) => {
                 self.without_pending(Outcome::Cancelled, taken_back()).to(update)
@@ -116,6 +123,7 @@ impl Node {
             E::CancelAsked => self.admits_cancel().is_ok(),
             E::Fetched(_) => matches!(self.update, U::Fetching { .. }),
             E::Verified(_) => matches!(self.update, U::Verifying { .. }),
+            E::Staged(_) => matches!(self.update, U::Staging { .. }),
             E::Installed(_) => matches!(self.update, U::Installing { .. }),
             E::WindowOpened => matches!(self.update, U::Ready { .. }),
             E::Activated(_) => matches!(self.update, U::Activating { .. }),
@@ -140,17 +148,31 @@ impl Node {
         outcome: Outcome,
         failure: Option<Failure>,
     ) -> Node {
-        self.last = Some(Ending { version, slot, outcome, failure });
+        self.last = Some(Ending { version, set: None, slot, outcome, failure });
         self.endings = self.endings.wrapping_add(1);
         self.to(Update::Idle)
+    }
+
+    /// The same for what was installed, with the set that it brought.
+    pub(super) fn ended_trial(
+        self,
+        trial: Trial,
+        outcome: Outcome,
+        failure: Option<Failure>,
+    ) -> Node {
+        let brought = self.brought(trial.set);
+        self.ended(Some(trial.version), trial.slot, outcome, failure).with_set(brought)
     }
 
     /// The running slot, as an ordinary boot tries it.
     pub(super) fn as_it_runs(&self) -> Trial {
         let version = self.running.clone().expect("the first event is Booted, which names it");
         let known = self.committed.as_ref().filter(|it| it.slot == self.booted);
-        let digest = known.filter(|it| it.version == version).and_then(|it| it.digest);
-        Trial { version, digest, slot: self.booted, why: Why::Restart }
+        let known = known.filter(|it| it.version == version);
+        let digest = known.and_then(|it| it.digest);
+        // What was committed stays so, whatever belongs to the slot since.
+        let set = known.and_then(|it| it.set).or(self.set);
+        Trial { version, digest, set, slot: self.booted, why: Why::Restart }
     }
 
     /// A bundle could not be had, or is not good. One whose installation had begun has failed: its
@@ -162,13 +184,12 @@ impl Node {
     }
 
     /// The signature holds: is it for us, new enough, small enough, and not known to be bad?
-    fn verified(mut self, wanted: Wanted, found: Inspected, policy: &Policy) -> Node {
+    fn verified(self, wanted: Wanted, found: Inspected, policy: &Policy) -> Node {
         let Wanted { offer, attempt, begun } = wanted;
         let target = self.booted.other();
         let bundle = found.bundle.clone();
         // What had begun is gone from its source: that is its end, whatever lies there now.
-        let cuts = begun.as_ref().map_or(0, |begun| begun.cuts);
-        if let Some(begun) = begun.filter(|begun| begun.bundle != bundle) {
+        if let Some(begun) = begun.clone().filter(|begun| begun.bundle != bundle) {
             let evidence = format_args!("its source holds {} now", bundle.version);
             let failure = Failure::new(Cause::Source, evidence);
             return self.ended(Some(begun.version()), target, Outcome::Failed, Some(failure));
@@ -176,14 +197,35 @@ impl Node {
         if let Some(failure) = self.objection(&found, policy) {
             return self.ended(Some(bundle.version), target, Outcome::Refused, Some(failure));
         }
-        let runs = self.committed.as_ref().and_then(|committed| committed.digest);
-        if runs == Some(bundle.digest) {
-            let slot = self.booted;
-            return self.ended(Some(bundle.version), slot, Outcome::Committed, None);
-        }
-        self.previous = None;
         let bundle = VerifiedBundle(bundle);
-        self.to(Update::Installing { offer, attempt, bundle, target, cuts })
+        if offer.set.is_some() {
+            return self.to(Update::Staging { offer, attempt, bundle, begun });
+        }
+        if self.runs(&bundle) {
+            let slot = self.booted;
+            return self.ended(Some(bundle.0.version), slot, Outcome::Committed, None);
+        }
+        let set = self.set;
+        self.installing(Wanted { offer, attempt, begun }, bundle, set)
+    }
+
+    /// Whether the committed system is this one.
+    pub(super) fn runs(&self, bundle: &VerifiedBundle) -> bool {
+        let runs = self.committed.as_ref().and_then(|committed| committed.digest);
+        runs == Some(bundle.0.digest)
+    }
+
+    /// Writes the other slot: what was in it is no way back any more.
+    pub(super) fn installing(
+        mut self,
+        wanted: Wanted,
+        bundle: VerifiedBundle,
+        set: Option<SetId>,
+    ) -> Node {
+        let Wanted { offer, attempt, begun } = wanted;
+        let (target, cuts) = (self.booted.other(), begun.map_or(0, |begun| begun.cuts));
+        self.previous = None;
+        self.to(Update::Installing { offer, attempt, bundle, set, target, cuts })
     }
 
     fn objection(&self, found: &Inspected, policy: &Policy) -> Option<Failure> {
@@ -210,8 +252,7 @@ impl Node {
         Some(Failure::new(Cause::Space, evidence))
     }
 
-    fn installed(self, at: At, bundle: VerifiedBundle, slot: Slot) -> Node {
-        let trial = bundle.trial(slot);
+    fn installed(self, at: At, trial: Trial) -> Node {
         self.to(match at {
             At::Now => Update::Activating { trial, at },
             At::Window => Update::Ready { trial },
@@ -219,10 +260,10 @@ impl Node {
     }
 
     fn rolled_back(self) -> Node {
-        let Some(Committed { slot, version, digest }) = self.previous.clone() else {
+        let Some(Committed { slot, version, digest, set }) = self.previous.clone() else {
             return self;
         };
-        let trial = Trial { version, digest, slot, why: Why::Rollback };
+        let trial = Trial { version, digest, set, slot, why: Why::Rollback };
         self.to(Update::Activating { trial, at: At::Now })
     }
 
@@ -267,28 +308,33 @@ impl Node {
                 let (slot, version) = (self.booted.other(), begun.map(Begun::version));
                 self.ended(version, slot, outcome, Some(failure))
             }
-            Pending::Ready(trial, _) => {
-                self.ended(Some(trial.version), trial.slot, outcome, Some(failure))
-            }
+            Pending::Ready(trial, _) => self.ended_trial(trial, outcome, Some(failure)),
         }
     }
 
     /// The boot store keeps the slot.
     pub(super) fn kept(mut self, trial: Trial) -> Node {
-        let Trial { version, digest, slot, why } = trial;
-        let now = Committed { slot, version: version.clone(), digest };
+        let Trial { version, digest, set, slot, why } = trial;
+        let brought = self.brought(set);
+        let now = Committed { slot, version: version.clone(), digest, set };
         let before = self.committed.replace(now);
         let rearmed = before.as_ref().is_some_and(|before| before.slot == slot);
         let elsewhere = before.filter(|before| before.slot != slot);
         if why != Why::Restart {
             self.previous = elsewhere;
             self.floor = Some(version.clone());
-            return self.ended(Some(version), slot, Outcome::Committed, None);
+            self.set_floor = match why {
+                Why::Rollback => set.map(|set| set.generation),
+                // A set that is only kept may be older, where the node fell back to it.
+                _ => self.set_floor.max(set.map(|set| set.generation)),
+            };
+            return self.ended(Some(version), slot, Outcome::Committed, None).with_set(brought);
         }
         self.floor.get_or_insert(version.clone());
+        self.set_floor = self.set_floor.or(set.map(|set| set.generation));
         if rearmed {
             // Its attempts are given back; now judge how it is.
-            return self.to(Update::Settling { trial: Trial { version, digest, slot, why } });
+            return self.to(Update::Settling { trial: Trial { version, digest, set, slot, why } });
         }
         self.previous = None;
         self.resumed()
@@ -306,7 +352,7 @@ impl Node {
     /// The slot is avoided from now on; or it could not be, and its attempts will run out.
     fn condemned(mut self, trial: Trial, failure: Failure) -> Node {
         if trial.why == Why::Update && failure.cause.blames_release() {
-            self.refuse(trial.digest);
+            self.blame(&trial, &failure.cause);
         }
         if self.previous.as_ref().is_some_and(|previous| previous.slot == trial.slot) {
             self.previous = None;
@@ -324,8 +370,7 @@ impl Node {
 
     /// In the old slot again, with the ending of what was tried.
     pub(super) fn back(self, trial: Trial, outcome: Outcome, failure: Failure) -> Node {
-        let Trial { version, slot, .. } = trial;
-        self.ended(Some(version), slot, outcome, Some(failure)).arrived()
+        self.ended_trial(trial, outcome, Some(failure)).arrived()
     }
 
     /// An ordinary boot: a committed slot gets its boot attempts back at once, because the agent
@@ -348,10 +393,10 @@ impl Node {
 }
 
 /// What was offered, which attempt at having it this is, and what of it was being installed before.
-struct Wanted {
-    offer: Offer,
-    attempt: u8,
-    begun: Option<Begun>,
+pub(super) struct Wanted {
+    pub(super) offer: Offer,
+    pub(super) attempt: u8,
+    pub(super) begun: Option<Begun>,
 }
 
 fn taken_back() -> Failure {
@@ -365,9 +410,9 @@ impl Begun {
 }
 
 impl VerifiedBundle {
-    pub(super) fn trial(self, slot: Slot) -> Trial {
+    pub(super) fn trial(self, slot: Slot, set: Option<SetId>) -> Trial {
         let VerifiedBundle(bundle) = self;
         let digest = Some(bundle.digest);
-        Trial { version: bundle.version, digest, slot, why: Why::Update }
+        Trial { version: bundle.version, digest, set, slot, why: Why::Update }
     }
 }

@@ -2,13 +2,14 @@
 
 use super::policy;
 use steadfast_core::{
-    Action, Event, Node, OtherSlot, Outcome, Pending, ThisSlot, Update, Verdict, Version, Why,
+    Action, Cause, Digest, Event, Node, OtherSlot, Outcome, Pending, StagedSet, ThisSlot, Update,
+    Verdict, Version, Why,
 };
 
 type Rule = fn(&Node, &Event, &Node) -> bool;
 
 /// Each promise and its rule.
-pub const RULES: [(&str, Rule); 15] = [
+pub const RULES: [(&str, Rule); 19] = [
     ("pending only while settling", |_, _, to| {
         let settles = match &to.update {
             Update::Settling { .. } => true,
@@ -25,14 +26,23 @@ pub const RULES: [(&str, Rule); 15] = [
         !matches!(to.update, Update::Installing { .. }) || to.runs_committed()
     }),
     ("only verified bundles", |from, event, to| match (&from.update, &to.update) {
-        (Update::Verifying { .. }, Update::Installing { bundle, .. }) => {
+        (Update::Verifying { .. }, Update::Installing { bundle, .. })
+        | (Update::Verifying { .. }, Update::Staging { bundle, .. }) => {
             matches!(event, Event::Verified(Ok(found)) if found.bundle == *bundle.bundle())
         }
+        (Update::Staging { bundle: staged, .. }, Update::Installing { bundle, .. })
+        | (Update::Staging { bundle: staged, .. }, Update::Staging { bundle, .. }) => {
+            staged == bundle
+        }
         (Update::Installing { .. }, Update::Installing { .. }) => true,
-        (_, to) => !matches!(to, Update::Installing { .. }),
+        (_, to) => !matches!(to, Update::Installing { .. } | Update::Staging { .. }),
     }),
     ("only fitting bundles", |from, event, to| match (&from.update, &to.update, event) {
-        (Update::Verifying { .. }, Update::Installing { .. }, Event::Verified(Ok(found))) => {
+        (
+            Update::Verifying { .. },
+            Update::Installing { .. } | Update::Staging { .. },
+            Event::Verified(Ok(found)),
+        ) => {
             found.compatible == policy().compatible
                 && found.sizes.root <= policy().room.root
                 && found.sizes.boot <= policy().room.boot
@@ -106,7 +116,47 @@ pub const RULES: [(&str, Rule); 15] = [
         (_, Event::ShutdownAsked) => from == to,
         _ => true,
     }),
+    ("only fitting sets", |from, event, to| match (&from.update, &to.update, event) {
+        (
+            Update::Staging { bundle, .. },
+            Update::Installing { .. },
+            Event::Staged(Ok(StagedSet { set, minimum_os })),
+        ) => {
+            let system = &bundle.bundle().version;
+            !to.refused.contains(&set.digest)
+                && to.set_floor.is_none_or(|floor| set.generation >= floor)
+                && minimum_os.as_ref().is_none_or(|needed| system.precedence(needed).is_ge())
+        }
+        (Update::Staging { .. }, Update::Installing { .. }, _) => false,
+        _ => true,
+    }),
+    ("the set of an install", |from, event, to| match (&from.update, &to.update, event) {
+        (Update::Installing { set: before, .. }, Update::Installing { set, .. }, _) => {
+            before == set
+        }
+        (_, Update::Installing { set, .. }, Event::Staged(Ok(staged))) => *set == Some(staged.set),
+        (_, Update::Installing { offer, set, .. }, _) => offer.set.is_none() && *set == from.set,
+        _ => true,
+    }),
+    ("the floor of sets moves with commits", |from, event, to| {
+        let rises = from.set_floor <= to.set_floor || rolls_back(&from.update);
+        from.set_floor == to.set_floor || (commits(event) && rises)
+    }),
+    ("a set alone is blamed for its workloads", |from, event, to| match (&from.update, event) {
+        (Update::Condemning { trial, failure }, Event::Condemned(_)) => {
+            let workload = matches!(failure.cause, Cause::Workload(_));
+            let kept = from.committed.as_ref().and_then(|kept| kept.set);
+            let brought = trial.set.is_some_and(|set| Some(set) != kept);
+            !(workload && brought) || trial.digest.is_none_or(|it| was_refused(from, to, it))
+        }
+        _ => true,
+    }),
 ];
+
+/// The digest is refused after this only if it was before.
+fn was_refused(from: &Node, to: &Node, digest: Digest) -> bool {
+    from.refused.contains(&digest) || !to.refused.contains(&digest)
+}
 
 /// The boot store was told to keep the slot, or says by itself that it does.
 fn commits(event: &Event) -> bool {
@@ -131,7 +181,12 @@ fn rolls_back(update: &Update) -> bool {
 fn cuts(node: &Node) -> Option<u8> {
     match (&node.update, &node.pending) {
         (Update::Installing { cuts, .. }, _) => Some(*cuts),
-        (Update::Fetching { begun, .. } | Update::Verifying { begun, .. }, _)
+        (
+            Update::Fetching { begun, .. }
+            | Update::Verifying { begun, .. }
+            | Update::Staging { begun, .. },
+            _,
+        )
         | (_, Pending::Offer(_, begun)) => begun.as_ref().map(|begun| begun.cuts),
         _ => None,
     }

@@ -22,20 +22,12 @@ pub struct Config {
     pub fetch: Fetch,
     /// How servers of bundles are trusted.
     pub streaming: Streaming,
+    /// Which workload sets are taken, and what their pods may have.
+    pub work: Work,
     /// How often things are tried, and how long they may take.
     pub limits: Limits,
-    /// Which pods run.
-    pub work: Work,
     /// Where things are.
     pub paths: Folders,
-}
-
-/// Which pods run.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Work {
-    /// Whether `steadfast work apply` is taken: on development nodes.
-    pub apply: bool,
 }
 
 /// Who the node is.
@@ -95,6 +87,32 @@ pub enum Way {
 pub struct Streaming {
     /// A PEM file of the authorities that https servers are checked against; the system's without it.
     pub tls_ca: Option<PathBuf>,
+}
+
+/// Where the keyring is unless the settings say otherwise; only there may it be missing.
+const KEYRING: &str = "/etc/steadfast/keyring.pem";
+
+/// Which workload sets are taken, and what their pods may have.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Work {
+    /// A PEM file of the keys whose sets are taken; without it no set is.
+    pub keyring: PathBuf,
+    /// The folders and files of the node that pods may mount, each with all below it.
+    pub host_paths: Vec<PathBuf>,
+    /// Whether containers may be privileged.
+    pub privileged: bool,
+    /// The capabilities that containers may have besides the usual ones.
+    pub capabilities: Vec<String>,
+    /// Whether `steadfast work apply` is taken: on development nodes.
+    pub apply: bool,
+}
+
+impl Default for Work {
+    fn default() -> Work {
+        let (host_paths, capabilities) = (Vec::new(), Vec::new());
+        Work { keyring: KEYRING.into(), host_paths, privileged: false, capabilities }
+    }
 }
 
 /// How often things are tried, and how long they may take.
@@ -204,8 +222,9 @@ impl Config {
 
     /// The first value that makes no sense, and why.
     fn fault(&self) -> Option<(&'static str, &'static str)> {
-        let Config { gate, window, limits, streaming, paths, .. } = self;
+        let Config { gate, window, limits, streaming, work, paths, .. } = self;
         let whole = "must be a whole path";
+        let whole_all = "must be whole paths";
         let no_file = |path: &PathBuf| !path.is_file();
         let rules = [
             (gate.deadline_s <= gate.soak_s, "gate.deadline_s", "must be longer than gate.soak_s"),
@@ -218,6 +237,12 @@ impl Config {
             (limits.commit_attempts == 0, "limits.commit_attempts", "must be at least 1"),
             (limits.stall_s == 0, "limits.stall_s", "must be at least 1"),
             (streaming.tls_ca.as_ref().is_some_and(no_file), "streaming.tls_ca", "is no file"),
+            (
+                work.keyring != Path::new(KEYRING) && !work.keyring.is_file(),
+                "work.keyring",
+                "is no file",
+            ),
+            (work.host_paths.iter().any(|path| path.is_relative()), "work.host_paths", whole_all),
             (paths.data.is_relative(), "paths.data", whole),
             (paths.run.is_relative(), "paths.run", whole),
             (paths.checks.is_relative(), "paths.checks", whole),
@@ -291,6 +316,16 @@ mod tests {
     }
 
     #[test]
+    fn a_keyring_that_is_not_there_is_refused_unless_nobody_named_it() {
+        let path = Path::new("agent.toml");
+        assert!(Config::parse("[work]\n", path).is_ok());
+        let text = error("[work]\nprivileged = true\nkeyring = \"/nonexistent/keys\"\n");
+        assert_eq!(text, "agent.toml, line 3: work.keyring is no file");
+        let text = error("[work]\nhost_paths = [\"/dev\", \"dev\"]\n");
+        assert_eq!(text, "agent.toml, line 2: work.host_paths must be whole paths");
+    }
+
+    #[test]
     fn a_soak_time_that_the_default_deadline_is_too_short_for_is_told_with_its_section() {
         let text = error("[gate]\nsoak_s = 600\n");
         assert_eq!(text, "agent.toml, line 1: gate.deadline_s must be longer than gate.soak_s");
@@ -298,7 +333,8 @@ mod tests {
 
     #[test]
     fn a_word_that_no_section_knows_is_refused_wherever_it_stands() {
-        let sections = ["nodes", "node", "gate", "window", "fetch", "streaming", "limits", "paths"];
+        let sections =
+            ["nodes", "node", "gate", "window", "fetch", "streaming", "work", "limits", "paths"];
         for section in sections {
             let text = error(&format!("[{section}]\nxyz = 1\n"));
             assert!(text.contains("unknown field"), "{section}: {text}");
@@ -349,7 +385,7 @@ mod tests {
     #[test]
     fn the_defaults_are_those_of_the_documents() {
         let table = include_str!("../../../../docs/operate/agent.md");
-        let Config { gate, fetch, limits, paths, .. } = Config::default();
+        let Config { gate, fetch, work, limits, paths, .. } = Config::default();
         let way = format!("| `fetch.way` | `{}` |", format!("{:?}", fetch.way).to_lowercase());
         assert!(table.contains(&way), "docs/operate/agent.md has no row {way}");
         let documented = |key: &str, value: u32| {
@@ -362,6 +398,14 @@ mod tests {
         documented("limits.restarts", limits.restarts.into());
         documented("limits.commit_attempts", limits.commit_attempts.into());
         documented("limits.stall_s", limits.stall_s);
+        for row in [
+            format!("| `work.keyring` | `{}` |", work.keyring.display()),
+            format!("| `work.privileged` | `{}` |", work.privileged),
+            format!("| `work.host_paths` | `{:?}` |", work.host_paths),
+            format!("| `work.capabilities` | `{:?}` |", work.capabilities),
+        ] {
+            assert!(table.contains(&row), "docs/operate/agent.md has no row {row}");
+        }
         let Folders { data, run, checks, containerd, containerd_root } = paths;
         let containerd = [("containerd", containerd), ("containerd_root", containerd_root)];
         let paths = [("data", data), ("run", run), ("checks", checks)];

@@ -9,7 +9,7 @@ use super::control::{self, Ask};
 use super::evidence::Witness;
 use super::report::Reporter;
 use super::route::Router;
-use super::wire::{Wired, policy, wire};
+use super::wire::{Wired, policy, terms, wire};
 use super::work::{Wish, Wished};
 use super::{AgentError, Paths};
 use crate::protocol::{Request, Response};
@@ -21,12 +21,13 @@ use steadfast_adapters::downloads::{Downloads, Needed};
 use steadfast_adapters::evidence::Start;
 use steadfast_adapters::ledger_file::{Foreign, Kept, LedgerFile, sha256};
 use steadfast_adapters::service_manager;
+use steadfast_adapters::set_store::{self, SetStore};
 use steadfast_adapters::watchdog::Watchdog;
 use steadfast_core::ledger::Stamp;
 use steadfast_core::window::{Clock, Window};
 use steadfast_core::{
-    Action, At, Boot, Cause, Digest, Event, Failure, Machine, Offer, OtherSlot, Refusal, ThisSlot,
-    Turn, Update, watchdog,
+    Action, At, Boot, Cause, Digest, Event, Failure, Machine, Offer, OtherSlot, Refusal, Source,
+    ThisSlot, Turn, Update, watchdog,
 };
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -100,6 +101,7 @@ struct Life {
     wishes: UnboundedSender<Wished>,
     reporter: Reporter,
     downloads: Downloads,
+    sets: SetStore,
     way: Way,
     changed: watch::Sender<u64>,
     /// The kernel's persistent store.
@@ -125,7 +127,9 @@ impl Life {
             (last, _) => Machine::new(last, policy(config, &board), sha256),
         };
         let downloads = Downloads::new(&config.paths.data, board::this_boot()?);
-        let Wired { reporter, router, wishes } = wire(config, &board, &downloads, heard)?;
+        let sets = SetStore::new(&config.paths.data, terms(config));
+        let wired = wire(config, &board, (&downloads, &sets), heard)?;
+        let Wired { reporter, router, wishes } = wired;
         let (data, deadline) = (config.paths.data.clone(), board.deadline);
         let window = config.window();
         let image_unix_s = board::image_made()?;
@@ -142,6 +146,7 @@ impl Life {
             wishes,
             reporter,
             downloads,
+            sets,
             way: config.fetch.way,
             changed,
             pstore: "/sys/fs/pstore".into(),
@@ -172,6 +177,7 @@ impl Life {
             self.router.leave_fetching();
         }
         self.clear_downloads();
+        self.clear_sets();
         if let Some(order) = order {
             self.give(order);
         }
@@ -184,11 +190,13 @@ impl Life {
         if self.ledger.kept() == Kept::Data {
             return self.router.route(order);
         }
-        let unsaved = || {
+        let unsaved_failure = || {
             let evidence = format_args!("the ledger cannot be written to /data");
-            Err(Failure::new(Cause::Write, evidence))
+            Failure::new(Cause::Write, evidence)
         };
+        let unsaved = || Err(unsaved_failure());
         match order {
+            Action::Stage(_) => self.router.heard(Event::Staged(Err(unsaved_failure()))),
             Action::Install { .. } => self.router.heard(Event::Installed(unsaved())),
             Action::Activate(_) => self.router.heard(Event::Activated(unsaved())),
             // A slot that was not even tried keeps what it has.
@@ -210,6 +218,17 @@ impl Life {
             && let Err(error) = self.downloads.keep(needed)
         {
             tracing::warn!(%error, "a download that nobody needs could not be removed");
+        }
+    }
+
+    /// The same for the archives of workload sets.
+    fn clear_sets(&self) {
+        let needed = set_store::Needed::by(self.machine.node());
+        if self.ledger.kept() == Kept::Data
+            && let Err(error) = self.sets.keep(&needed)
+        {
+            let error = steadfast_adapters::chain(&error);
+            tracing::warn!(error, "a workload set that nobody needs could not be removed");
         }
     }
 
@@ -267,7 +286,8 @@ impl Life {
             let env = read.current.env;
             (env.running(slot, trial), env.standing(slot.other(), trial))
         });
-        Event::Booted(Boot { slot, version, id, this, other, evidence })
+        let set = self.sets.assigned(slot);
+        Event::Booted(Boot { slot, version, id, this, other, set, evidence })
     }
 
     fn clock(&self) -> Clock {
@@ -310,7 +330,9 @@ impl Life {
             }
             Request::History => self.reporter.history(&self.ledger),
             Request::HistoryOf { version } => self.reporter.history_of(&version, &self.ledger),
-            Request::Update { source, at, content } => self.update(&source, at, content)?,
+            Request::Update { source, at, content, set } => {
+                self.update((&source, set.as_deref()), at, content)?
+            }
             Request::Confirm => self.admit(node.admits_confirm(), Event::Confirmed)?,
             // Out of a trial an operator may go in any case: what is condemned is not the fallback.
             Request::Rollback if matches!(node.update, Update::Probation { .. }) => {
@@ -334,14 +356,18 @@ impl Life {
 
     fn update(
         &mut self,
-        source: &str,
+        (source, set): (&str, Option<&str>),
         at: At,
         content: Option<Digest>,
     ) -> Result<Response, AgentError> {
-        let Ok(name) = source.try_into() else {
-            let because = format!("the source is {} bytes long; 255 are allowed", source.len());
-            return Ok(Response::Refused { because });
+        let sources = named(source).and_then(|source| Ok((source, set.map(named).transpose()?)));
+        let (name, set) = match sources {
+            Ok(sources) => sources,
+            Err(because) => return Ok(Response::Refused { because }),
         };
+        if let Some(because) = set.as_ref().and_then(|set| self.objection_to_set(set)) {
+            return Ok(Response::Refused { because });
+        }
         if self.way == Way::Stream && content.is_some() && source.contains("://") {
             let because = "what is streamed from a server cannot be held against --sha256; this node streams, \
                            unless fetch.way is \"download\"";
@@ -352,7 +378,15 @@ impl Life {
             return Ok(Response::Refused { because: because.to_owned() });
         }
         let admitted = self.machine.node().admits_update();
-        self.admit_on_disk(admitted, Event::Announced(Offer { source: name, at, content }))
+        self.admit_on_disk(admitted, Event::Announced(Offer { source: name, at, content, set }))
+    }
+
+    /// Why no set from there would be taken, as far as that can be said at once.
+    fn objection_to_set(&self, source: &Source) -> Option<String> {
+        if source.contains("://") {
+            return Some("a workload set is taken from a file, not from a server".to_owned());
+        }
+        self.sets.takes().err().map(|error| steadfast_adapters::chain(&error))
     }
 
     /// Admits what a restart would have to know about: only while the ledger is on the disk.
@@ -397,6 +431,12 @@ impl Life {
         let _ = opened.and_then(|mut file| file.write_all(line.as_bytes()));
         service_manager::status(state);
     }
+}
+
+/// A source as the core takes it, or why not.
+fn named(source: &str) -> Result<Source, String> {
+    let long = |_| format!("the source is {} bytes long; 255 are allowed", source.len());
+    source.try_into().map_err(long)
 }
 
 /// Takes the watchdog over from the initramfs. A node without one goes on and says so.

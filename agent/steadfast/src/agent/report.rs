@@ -6,7 +6,7 @@ use super::config::Config;
 use crate::protocol::work::Work;
 use crate::protocol::{
     AgentStatus, BootStatus, CauseStatus, CheckStatus, EndingStatus, History, HistoryEnding,
-    HistoryEntry, LedgerStatus, Left, Progress, Response, Status, System, UpdateStatus,
+    HistoryEntry, LedgerStatus, Left, Progress, Response, SetStatus, Status, System, UpdateStatus,
 };
 use std::collections::VecDeque;
 use std::path::PathBuf;
@@ -17,7 +17,7 @@ use steadfast_adapters::rauc;
 use steadfast_core::gate::{Heard, Subject, Watched, Weight};
 use steadfast_core::ledger::Entry;
 use steadfast_core::{
-    Committed, Ending, Event, Failure, Node, OtherSlot, Slot, Update, Verdict, Why,
+    Committed, Ending, Event, Failure, Node, Offer, OtherSlot, SetId, Slot, Update, Verdict, Why,
 };
 use tokio::sync::watch;
 
@@ -150,6 +150,7 @@ impl Reporter {
             doubt: node.doubt.as_ref().map(ToString::to_string),
             previous: node.previous.as_ref().map(|it| it.version.to_string()),
             committed_unix_s: committed.map(|(_, unix_s)| *unix_s),
+            set: node.set.map(set_status),
         }
     }
 
@@ -165,6 +166,7 @@ impl Reporter {
             release: node.update.version().filter(|_| !ordinary).map(ToString::to_string),
             progress: progress
                 .map(|(percent, step)| Progress { percent: *percent, step: step.clone() }),
+            set: node.set_under_way().map(set_status),
             last: node.last.as_ref().map(ending_status),
         }
     }
@@ -278,6 +280,10 @@ fn agent_status() -> AgentStatus {
     }
 }
 
+fn set_status(set: SetId) -> SetStatus {
+    SetStatus { digest: set.digest.to_string(), generation: set.generation }
+}
+
 fn cause_status(failure: &Failure) -> CauseStatus {
     CauseStatus {
         kind: failure.cause.kind().to_owned(),
@@ -297,13 +303,14 @@ fn ending_status(ending: &Ending) -> EndingStatus {
         cause: ending.failure.as_ref().map(cause_status),
         evidence: evidence(ending.failure.as_ref()),
         slot: ending.slot.to_string(),
+        set: ending.set.map(set_status),
     }
 }
 
 fn history_ending(entry: &Entry, ending: &Ending) -> HistoryEnding {
-    let EndingStatus { release, outcome, cause, evidence, slot } = ending_status(ending);
+    let EndingStatus { release, outcome, cause, evidence, slot, set } = ending_status(ending);
     let (seq, unix_s) = (entry.sequence, entry.at.unix_s);
-    HistoryEnding { seq, unix_s, release, outcome, cause, evidence, slot }
+    HistoryEnding { seq, unix_s, release, outcome, cause, evidence, slot, set }
 }
 
 fn history_entry(entry: &Entry) -> HistoryEntry {
@@ -337,7 +344,10 @@ fn detail(event: &Event) -> String {
             let other = format!("{} {other}", slot.other());
             format!("{version} in slot {slot}, {other}{}", found.unwrap_or_default())
         }
+        Event::Announced(Offer { source, set: Some(set), .. }) => format!("{source} with {set}"),
         Event::Announced(offer) => offer.source.to_string(),
+        Event::Staged(Ok(found)) => format!("{}, digest {}", found.set, found.set.digest),
+        Event::Staged(Err(failure)) => format!("not: {failure}"),
         Event::Verified(Ok(found)) => format!("{} for {}", found.bundle.version, found.compatible),
         Event::Verified(Err(failure)) => format!("not: {failure}"),
         Event::Fetched(outcome)

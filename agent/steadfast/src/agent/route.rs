@@ -4,6 +4,7 @@ use steadfast_adapters::boot_store::BootAction;
 use steadfast_adapters::checks::Judge;
 use steadfast_adapters::fetch::Fetch;
 use steadfast_adapters::rauc::RaucAction;
+use steadfast_adapters::set_store::SetAction;
 use steadfast_adapters::system::Reboot;
 use steadfast_core::{Action, Event, Port};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
@@ -27,6 +28,8 @@ pub struct Router {
     pub fetch: UnboundedSender<Order<Fetch>>,
     /// To RAUC.
     pub rauc: UnboundedSender<RaucAction>,
+    /// To the store of workload sets.
+    pub sets: UnboundedSender<SetAction>,
     /// To the boot store.
     pub boot: UnboundedSender<BootAction>,
     /// To the health checks.
@@ -54,8 +57,9 @@ impl Router {
                 self.fetch.send(Order::Begin(Fetch { offer, attempt })).is_ok()
             }
             Action::Verify(offer) => self.rauc.send(RaucAction::Verify(offer)).is_ok(),
-            Action::Install { offer, bundle, target } => {
-                self.rauc.send(RaucAction::Install { offer, bundle, target }).is_ok()
+            Action::Stage(source) => self.sets.send(SetAction::Stage(source)).is_ok(),
+            Action::Install { offer, bundle, target, set } => {
+                self.rauc.send(RaucAction::Install { offer, bundle, target, set }).is_ok()
             }
             Action::Activate(slot) => self.boot.send(BootAction::Activate(slot)).is_ok(),
             Action::Commit(slot) => self.boot.send(BootAction::Commit(slot)).is_ok(),

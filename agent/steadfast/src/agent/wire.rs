@@ -10,7 +10,7 @@
 
 use super::AgentError;
 use super::board::{self, Board};
-use super::config::{Config, Way};
+use super::config::{self, Config, Way};
 use super::report::Reporter;
 use super::route::{Router, serve, serve_newest};
 use super::work::{self, ByHand, Node, Planner, Told, Wished};
@@ -21,8 +21,9 @@ use steadfast_adapters::checks::{Checks, ChecksPort, Workload};
 use steadfast_adapters::downloads::Downloads;
 use steadfast_adapters::fetch::{self, Backoff, FetchPort};
 use steadfast_adapters::http::Client;
-use steadfast_adapters::manifest;
+use steadfast_adapters::manifest::{self, Privileged};
 use steadfast_adapters::rauc::Rauc;
+use steadfast_adapters::set_store::{SetPort, SetStore, Terms};
 use steadfast_adapters::system::System;
 use steadfast_core::{Event, Policy, gate};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
@@ -40,6 +41,20 @@ pub fn policy(config: &Config, board: &Board) -> Policy {
     }
 }
 
+/// Which workload sets this node takes.
+pub fn terms(config: &Config) -> Terms {
+    let config::Work { keyring, host_paths, privileged, capabilities, apply: _ } = config.work.clone();
+    let privileged = if privileged { Privileged::Allowed } else { Privileged::Forbidden };
+    let policy = manifest::Policy { host_paths, privileged, capabilities, ..Default::default() };
+    // What Rust and OCI call it (image-spec 1.1, "platform").
+    let architecture = match std::env::consts::ARCH {
+        "aarch64" => "arm64",
+        "x86_64" => "amd64",
+        other => other,
+    };
+    Terms { keyring, architecture: architecture.to_owned(), policy }
+}
+
 /// What the loop is connected with.
 #[derive(Debug)]
 pub struct Wired {
@@ -55,7 +70,7 @@ pub struct Wired {
 pub fn wire(
     config: &Config,
     board: &Board,
-    downloads: &Downloads,
+    (downloads, sets): (&Downloads, &SetStore),
     heard: UnboundedSender<Event>,
 ) -> Result<Wired, AgentError> {
     let (progress, progressed) = watch::channel(None);
@@ -69,7 +84,7 @@ pub fn wire(
     let backoff = Backoff::new(board::this_boot()?);
     let http = tls_ca.clone().map_or_else(Client::default, Client::new);
     let fetch = FetchPort::new(http.clone(), fetch::LIMITS, backoff);
-    let rauc = Rauc::new(stall, tls_ca, progress.clone());
+    let rauc = Rauc::new(stall, tls_ca, progress.clone()).assigning(sets.clone());
     let (fetch, rauc) = match config.fetch.way {
         Way::Stream => (fetch, rauc),
         Way::Download => {
@@ -83,6 +98,7 @@ pub fn wire(
         own: heard.clone(),
         fetch: serve_newest(fetch, heard.clone()),
         rauc: serve(rauc, heard.clone()),
+        sets: serve(SetPort::new(sets.clone()), heard.clone()),
         boot: serve(board.store.clone(), heard.clone()),
         checks: serve(checks, heard.clone()),
         system: serve(System, heard),

@@ -96,7 +96,7 @@ mod tests {
 
     fn update() -> Request {
         let source = "/data/steadfast-1.2.0.raucb".into();
-        Request::Update { source, at: At::Window, content: None }
+        Request::Update { source, at: At::Window, content: None, set: None }
     }
 
     #[test]

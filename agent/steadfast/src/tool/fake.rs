@@ -96,8 +96,15 @@ pub(super) fn resting() -> Status {
             doubt: None,
             previous: Some("1.0.0".into()),
             committed_unix_s: Some(NOW - 3 * 86_400),
+            set: None,
         },
-        update: UpdateStatus { state: "idle".into(), release: None, progress: None, last: None },
+        update: UpdateStatus {
+            state: "idle".into(),
+            release: None,
+            set: None,
+            progress: None,
+            last: None,
+        },
         boot: BootStatus {
             primary: Some("A".into()),
             order: vec!["A".into(), "B".into()],
@@ -164,6 +171,7 @@ pub(super) fn an_ending(outcome: &str, cause: Option<CauseStatus>, evidence: &st
         cause,
         evidence: evidence.into(),
         slot: "B".into(),
+        set: None,
     }
 }
 

@@ -68,7 +68,7 @@ fn row(entry: &HistoryEntry) -> [String; 5] {
 }
 
 fn ending(ending: &HistoryEnding) -> Line {
-    let HistoryEnding { unix_s, release, outcome, cause, evidence, slot, .. } = ending;
+    let HistoryEnding { unix_s, release, outcome, cause, evidence, slot, set, .. } = ending;
     let tone = if outcome == "committed" { Tone::Plain } else { Tone::Warn };
     let how = how_it_ended(&EndingStatus {
         release: release.clone(),
@@ -76,6 +76,7 @@ fn ending(ending: &HistoryEnding) -> Line {
         cause: cause.clone(),
         evidence: evidence.clone(),
         slot: slot.clone(),
+        set: set.clone(),
     });
     Line::new("ended", format!("{}  {how}", stamp(*unix_s, None))).toned(tone)
 }

@@ -5,7 +5,7 @@ use super::time::age;
 use super::{NotDone, ToolError, client, watch, work};
 use crate::cli::StatusArgs;
 use crate::protocol::{
-    BootStatus, CheckStatus, EndingStatus, LedgerStatus, Status, System, UpdateStatus,
+    BootStatus, CheckStatus, EndingStatus, LedgerStatus, SetStatus, Status, System, UpdateStatus,
 };
 use std::path::Path;
 use steadfast_core::Slot;
@@ -46,10 +46,12 @@ pub(super) fn lines(status: &Status, now: u64) -> Vec<Line> {
     lines.extend(warnings.map(|text| Line::new("warning", text).toned(Tone::Warn)));
     match status.refused.len() {
         0 => {}
-        1 => lines.push(Line::new("refused", "1 bundle that failed here is not taken again")),
+        1 => {
+            lines.push(Line::new("refused", "1 bundle or set that failed here is not taken again"))
+        }
         n => lines.push(Line::new(
             "refused",
-            format!("{n} bundles that failed here are not taken again"),
+            format!("{n} bundles or sets that failed here are not taken again"),
         )),
     }
     lines
@@ -63,6 +65,10 @@ fn system(system: &System, now: u64) -> Vec<Line> {
     let text = format!("{}, {}", running(system), standing(system, now));
     let mut lines = vec![Line::new("system", text).toned(tone)];
     lines.extend(system.doubt.as_ref().map(|doubt| Line::new("doubt", doubt).toned(Tone::Warn)));
+    if let Some(SetStatus { digest, generation }) = &system.set {
+        let digest = digest.get(..12).unwrap_or(digest);
+        lines.push(Line::new("set", format!("generation {generation}, digest {digest}")));
+    }
     if let Some(previous) = &system.previous {
         let text = format!("{previous} in slot {}, a rollback away", other(&system.slot));
         lines.push(Line::new("previous", text));
@@ -128,8 +134,13 @@ fn last(ending: &EndingStatus) -> Line {
 
 /// `1.2.0 returned from slot B: check sick failed (exit 1)`.
 pub(super) fn how_it_ended(ending: &EndingStatus) -> String {
-    let EndingStatus { release, outcome, cause, evidence, slot } = ending;
-    let release = release.as_deref().unwrap_or("a bundle");
+    let EndingStatus { release, outcome, cause, evidence, slot, set } = ending;
+    let release = match (release, set) {
+        (Some(release), Some(set)) => format!("{release} with set {}", set.generation),
+        (Some(release), None) => release.clone(),
+        (None, Some(set)) => format!("set {}", set.generation),
+        (None, None) => "a bundle".into(),
+    };
     let place = match outcome.as_str() {
         "committed" => format!(" in slot {slot}"),
         "returned" => format!(" from slot {slot}"),

@@ -25,7 +25,8 @@ pub(super) fn run(
 ) -> Result<(), ToolError> {
     let source = source(&args.source)?;
     let name = name(&source).to_owned();
-    let request = Request::Update { source, at: args.at.into(), content: args.sha256 };
+    let set = args.set.as_deref().map(|set| file(set, &name)).transpose()?;
+    let request = Request::Update { source, at: args.at.into(), content: args.sha256, set };
     if let Err(error) = client::order(socket, &request) {
         if args.json
             && let ClientError::Refused(because) = &error
@@ -58,8 +59,13 @@ fn source(given: &str) -> Result<String, NotDone> {
     if given.starts_with("http://") || given.starts_with("https://") {
         return Ok(given.into());
     }
+    file(given, name(given))
+}
+
+/// The absolute path of a file that is there; without it, what is called `name` is not installed.
+fn file(given: &str, name: &str) -> Result<String, NotDone> {
     let not_done = |because: String| NotDone {
-        what: format!("{} was not installed", name(given)),
+        what: format!("{name} was not installed"),
         because: vec![because],
         node: "not asked; nothing changed".into(),
     };
@@ -162,7 +168,7 @@ fn ended(name: &str, status: &Status, before: Option<&str>) -> Result<Vec<Line>,
             node: format!("running {}; see steadfast history", running(&status.system)),
         });
     };
-    let EndingStatus { release, outcome, cause, evidence, slot } = ending;
+    let EndingStatus { release, outcome, cause, evidence, slot, .. } = ending;
     let release = release.as_deref().unwrap_or(name);
     if outcome == "committed" {
         return Ok(vec![Line::new("done", format!("{release} is committed in slot {slot}"))]);

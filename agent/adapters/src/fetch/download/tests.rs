@@ -73,7 +73,7 @@ impl Node {
 }
 
 fn offer(url: &str) -> Offer {
-    Offer { source: url.try_into().expect("a short URL"), at: At::Now, content: None }
+    Offer { source: url.try_into().expect("a short URL"), at: At::Now, content: None, set: None }
 }
 
 /// An offer that names its content.

@@ -8,8 +8,8 @@ use crate::watchdog::LastReset;
 use std::os::unix::fs::MetadataExt;
 use std::process::Command;
 use steadfast_core::{
-    Boot, Cause, Failure, Machine, OtherSlot, Outcome, Policy, Sizes, Slot, ThisSlot, Trial,
-    Update, Verdict, Version, Why,
+    Assigned, Boot, Cause, Failure, Machine, OtherSlot, Outcome, Policy, Sizes, Slot, ThisSlot,
+    Trial, Update, Verdict, Version, Why,
 };
 
 /// A disk of 16 MiB with ext4 in it, as a node's `/data` has; gone with its owner.
@@ -93,7 +93,8 @@ fn version(text: &str) -> Version {
 
 /// A node that tries 2.0 in slot B.
 fn on_trial() -> Machine {
-    let trial = Trial { version: version("2.0"), digest: None, slot: Slot::B, why: Why::Update };
+    let trial =
+        Trial { version: version("2.0"), digest: None, set: None, slot: Slot::B, why: Why::Update };
     let update = Update::Probation { trial, restarts: 0, shutdowns: 0 };
     let next = Node { update, booted: Slot::B, running: Some(version("2.0")), ..Node::default() };
     let entry = Entry {
@@ -124,7 +125,8 @@ fn its_ending() -> [Event; 3] {
     let failure = Failure::new(Cause::Deadline, format_args!("{evidence}"));
     let (version, other) = (version("1.0"), OtherSlot::Bad);
     let (this, evidence) = (ThisSlot::Once, Some(failure.clone()));
-    let boot = Boot { slot: Slot::A, version, id: [2; 16], this, other, evidence };
+    let boot =
+        Boot { slot: Slot::A, version, id: [2; 16], this, other, set: Assigned::Nothing, evidence };
     [Event::Judged(Verdict::Unhealthy(failure)), Event::Condemned(Ok(())), Event::Booted(boot)]
 }
 

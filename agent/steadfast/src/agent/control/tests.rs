@@ -57,7 +57,7 @@ fn only_reading_is_for_everybody_who_can_connect() {
     let reading = [Request::Status, Request::Watch, Request::History, of];
     assert!(reading.iter().all(|request| !changes(request)));
     let at = steadfast_core::At::Now;
-    let update = Request::Update { source: String::new(), at, content: None };
+    let update = Request::Update { source: String::new(), at, content: None, set: None };
     assert!([update, Request::Confirm, Request::Rollback].iter().all(changes));
 }
 
@@ -109,8 +109,11 @@ async fn within(test: impl Future<Output = ()>) {
 async fn a_request_longer_than_any_is_not_read() {
     let mut bytes = Vec::new();
     let (source, at) = ("s".repeat(MAX_REQUEST as usize), steadfast_core::At::Now);
-    crate::protocol::write_frame(&mut bytes, &Request::Update { source, at, content: None })
-        .expect("a frame");
+    crate::protocol::write_frame(
+        &mut bytes,
+        &Request::Update { source, at, content: None, set: None },
+    )
+    .expect("a frame");
     assert!(sent(&bytes).await.is_err());
 }
 
@@ -271,7 +274,8 @@ async fn reader(socket: &Path) {
         assert_eq!(reads(&mut tool).await, Some(word()));
         clients.push(tool);
     }
-    let update = Request::Update { source: "/usb/2.raucb".to_owned(), at, content: None };
+    let update =
+        Request::Update { source: "/usb/2.raucb".to_owned(), at, content: None, set: None };
     for request in [update, Request::Confirm, Request::Rollback] {
         writes(&mut clients[0], &request).await;
         let because = "only root may change the node".to_owned();

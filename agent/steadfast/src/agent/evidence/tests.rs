@@ -1,6 +1,8 @@
 use super::*;
 use steadfast_adapters::evidence::journal::{Heading, JournalFile, Tail};
-use steadfast_core::{Cause, Committed, Ending, Failure, OtherSlot, ThisSlot, Trial, Why, text};
+use steadfast_core::{
+    Assigned, Cause, Committed, Ending, Failure, OtherSlot, ThisSlot, Trial, Why, text,
+};
 use tempfile::TempDir;
 
 fn version(text: &str) -> Version {
@@ -9,12 +11,13 @@ fn version(text: &str) -> Version {
 
 /// A node that runs 1.0 in slot A since the boot of this number, and keeps it.
 fn resting() -> Node {
-    let committed = Some(Committed { slot: Slot::A, version: version("1.0"), digest: None });
+    let committed =
+        Some(Committed { slot: Slot::A, version: version("1.0"), digest: None, set: None });
     Node { running: Some(version("1.0")), committed, boot: [1; 16], ..Node::default() }
 }
 
 fn trial() -> Trial {
-    Trial { version: version("2.0"), digest: None, slot: Slot::B, why: Why::Update }
+    Trial { version: version("2.0"), digest: None, set: None, slot: Slot::B, why: Why::Update }
 }
 
 fn failure() -> Failure {
@@ -23,7 +26,15 @@ fn failure() -> Failure {
 
 fn boot(slot: Slot, evidence: Option<Failure>) -> Boot {
     let other = OtherSlot::Tried;
-    Boot { slot, version: version("1.0"), id: [2; 16], this: ThisSlot::Once, other, evidence }
+    Boot {
+        slot,
+        version: version("1.0"),
+        id: [2; 16],
+        this: ThisSlot::Once,
+        other,
+        set: Assigned::Nothing,
+        evidence,
+    }
 }
 
 /// Which system a start says has failed, and which ending it is on the way to.
@@ -60,7 +71,8 @@ fn a_release_that_came_back_is_what_failed_and_has_its_ending_already() {
     let returning = Update::Returning { trial: trial(), failure: failure() };
     let before = Node { update: returning, booted: Slot::B, endings: 3, ..resting() };
     let (outcome, failure) = (Outcome::Returned, Some(failure()));
-    let last = Some(Ending { version: Some(version("2.0")), slot: Slot::B, outcome, failure });
+    let last =
+        Some(Ending { version: Some(version("2.0")), set: None, slot: Slot::B, outcome, failure });
     let after = Node { last, endings: 4, ..resting() };
     let found = told(&before, &after, &boot(Slot::A, None));
     assert_eq!(found, Some(("2.0".into(), Slot::B, Some(4))));

@@ -1,6 +1,7 @@
 mod downloads;
 mod full;
 mod late;
+mod sets;
 mod start;
 mod witness;
 
@@ -12,9 +13,10 @@ use steadfast_adapters::boot_store::{Attempts, BootAction, BootStore, Place};
 use steadfast_adapters::checks::Judge;
 use steadfast_adapters::fetch::Fetch;
 use steadfast_adapters::rauc::RaucAction;
+use steadfast_adapters::set_store::SetAction;
 use steadfast_adapters::system::Reboot;
 use steadfast_core::ledger::{Entry, Last};
-use steadfast_core::{Digest, Slot, Trial, Verdict, Version, Why};
+use steadfast_core::{Assigned, Digest, Slot, Trial, Verdict, Version, Why};
 use tempfile::TempDir;
 use tokio::task::LocalSet;
 
@@ -31,8 +33,10 @@ struct Node {
     checks: UnboundedReceiver<Judge>,
     told: watch::Receiver<u64>,
     fetches: UnboundedReceiver<Order<Fetch>>,
-    /// The other queues; a port that is gone ends the agent.
-    _others: (UnboundedReceiver<RaucAction>, UnboundedReceiver<Reboot>),
+    stages: UnboundedReceiver<SetAction>,
+    installs: UnboundedReceiver<RaucAction>,
+    /// A port that is gone ends the agent.
+    _reboots: UnboundedReceiver<Reboot>,
 }
 
 fn config(folder: &TempDir) -> Config {
@@ -64,10 +68,20 @@ fn node(folder: &TempDir, config: &Config) -> Node {
     let (own, own_heard) = unbounded_channel();
     let ((boot, boot_told), (checks, checks_told)) = (unbounded_channel(), unbounded_channel());
     let ((fetch, fetches), (rauc, installs)) = (unbounded_channel(), unbounded_channel());
-    let (system, reboots) = unbounded_channel();
-    life.router = Router { own, fetch, rauc, boot, checks, system };
-    let _others = (installs, reboots);
-    Node { life, own: own_heard, boot: boot_told, checks: checks_told, told, fetches, _others }
+    let ((system, reboots), (sets, stages)) = (unbounded_channel(), unbounded_channel());
+    life.router = Router { own, fetch, rauc, sets, boot, checks, system };
+    let _reboots = reboots;
+    Node {
+        life,
+        own: own_heard,
+        boot: boot_told,
+        checks: checks_told,
+        told,
+        fetches,
+        stages,
+        installs,
+        _reboots,
+    }
 }
 
 impl Node {
@@ -90,7 +104,7 @@ impl Node {
 /// 2.0 in slot B.
 fn trial() -> Trial {
     let version = Version::new("2.0").expect("a version");
-    Trial { version, digest: None, slot: Slot::B, why: Why::Update }
+    Trial { version, digest: None, set: None, slot: Slot::B, why: Why::Update }
 }
 
 /// Runs a test where tasks of one thread can be started.
@@ -101,7 +115,15 @@ async fn within(test: impl Future<Output = ()>) {
 fn started() -> Event {
     let version = Version::new("1.0").expect("a version");
     let (slot, other) = (Slot::A, OtherSlot::Bad);
-    Event::Booted(Boot { slot, version, id: [1; 16], this: ThisSlot::Once, other, evidence: None })
+    Event::Booted(Boot {
+        slot,
+        version,
+        id: [1; 16],
+        this: ThisSlot::Once,
+        other,
+        set: Assigned::Nothing,
+        evidence: None,
+    })
 }
 
 fn answer(life: &mut Life, request: Request) -> Response {
@@ -111,7 +133,7 @@ fn answer(life: &mut Life, request: Request) -> Response {
 }
 
 fn update(source: &str) -> Request {
-    Request::Update { source: source.to_owned(), at: At::Now, content: None }
+    Request::Update { source: source.to_owned(), at: At::Now, content: None, set: None }
 }
 
 /// A node that settled on its first system.
@@ -181,9 +203,13 @@ async fn while_the_ledger_is_in_memory_nothing_is_installed() {
         let bundle = steadfast_core::Bundle { version, digest: sha256(b"2.0") };
         let bytes = postcard::to_allocvec(&bundle).expect("short");
         let bundle = postcard::from_bytes(&bytes).expect("it is one");
-        let offer =
-            Offer { source: "/usb/2.raucb".try_into().expect("short"), at: At::Now, content: None };
-        node.life.give(Action::Install { offer, bundle, target: Slot::B });
+        let offer = Offer {
+            source: "/usb/2.raucb".try_into().expect("short"),
+            at: At::Now,
+            content: None,
+            set: None,
+        };
+        node.life.give(Action::Install { offer, bundle, target: Slot::B, set: None });
         let heard = node.own.try_recv();
         assert!(matches!(&heard, Ok(Event::Installed(Err(why))) if why.cause == Cause::Write));
     })
@@ -287,8 +313,9 @@ async fn the_gate_holds_as_many_seconds_as_the_settings_say() {
         (config.gate.soak_s, config.gate.deadline_s) = (5, 60);
         let (heard, mut events) = unbounded_channel();
         let downloads = Downloads::new(&config.paths.data, [0; 16]);
-        let Wired { router, .. } =
-            wire(&config, &board(&folder), &downloads, heard).expect("no check is wrong");
+        let sets = SetStore::new(&config.paths.data, terms(&config));
+        let wired = wire(&config, &board(&folder), (&downloads, &sets), heard);
+        let Wired { router, .. } = wired.expect("no check is wrong");
         let start = tokio::time::Instant::now();
         router.route(Action::Judge);
         assert_eq!(events.recv().await, Some(Event::Judged(Verdict::Healthy)));

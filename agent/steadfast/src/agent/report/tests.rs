@@ -3,7 +3,7 @@ use std::path::Path;
 use steadfast_adapters::boot_store::{Attempts, BootStore, Place};
 use steadfast_core::gate::{Subject, Weight};
 use steadfast_core::ledger::{self, MAX_FRAME, Stamp};
-use steadfast_core::{Boot, Cause, Digest, Outcome, ThisSlot, Trial, Version, text};
+use steadfast_core::{Assigned, Boot, Cause, Digest, Outcome, ThisSlot, Trial, Version, text};
 
 pub(super) fn version(text: &str) -> Version {
     Version::new(text).expect("a version")
@@ -15,7 +15,7 @@ pub(super) fn sick() -> Failure {
 }
 
 fn committed(slot: Slot, name: &str) -> Committed {
-    Committed { slot, version: version(name), digest: None }
+    Committed { slot, version: version(name), digest: None, set: None }
 }
 
 /// A node that runs 1.0 in slot A and was told to keep it.
@@ -25,7 +25,7 @@ pub(super) fn settled() -> Node {
 }
 
 fn trial(why: Why) -> Trial {
-    Trial { version: version("2.0"), digest: None, slot: Slot::B, why }
+    Trial { version: version("2.0"), digest: None, set: None, slot: Slot::B, why }
 }
 
 pub(super) fn reporter(folder: &Path, progress: rauc::Progress) -> Reporter {
@@ -52,7 +52,8 @@ pub(super) fn append_event(ledger: &mut LedgerFile, sequence: u64, event: Event,
 }
 
 pub(super) fn after(endings: u32, outcome: Outcome, failure: Option<Failure>) -> Node {
-    let last = Some(Ending { version: Some(version("2.0")), slot: Slot::B, outcome, failure });
+    let last =
+        Some(Ending { version: Some(version("2.0")), set: None, slot: Slot::B, outcome, failure });
     Node { last, endings, ..settled() }
 }
 
@@ -145,7 +146,8 @@ fn progress_is_told_only_where_there_is_some_and_a_release_only_when_one_is_unde
     let update = |update| reporter.update(&Node { update, ..settled() });
     assert_eq!(update(Update::Idle).progress, None);
     let source = "http://a/x.raucb".try_into().expect("short");
-    let offer = steadfast_core::Offer { source, at: steadfast_core::At::Now, content: None };
+    let offer =
+        steadfast_core::Offer { source, at: steadfast_core::At::Now, content: None, set: None };
     let fetching = update(Update::Fetching { offer, attempt: 1, begun: None });
     assert_eq!(fetching.progress.map(|progress| progress.percent), Some(42));
     let ready = update(Update::Ready { trial: trial(Why::Update) });
@@ -249,6 +251,7 @@ fn the_history_says_what_failed_and_what_a_boot_found() {
         id,
         this: ThisSlot::Once,
         other,
+        set: Assigned::Nothing,
         evidence,
     }));
     assert!(booted.starts_with("2.0 in slot B, A was tried; "), "{booted}");

@@ -10,9 +10,10 @@ fn entry(seq: u64, event: &str, detail: &str, state: &str) -> HistoryEntry {
 }
 
 fn a_sick_update() -> History {
-    let EndingStatus { release, outcome, cause, evidence, slot } =
+    let EndingStatus { release, outcome, cause, evidence, slot, set } =
         an_ending("returned", sick(), "exit 1");
-    let ending = HistoryEnding { seq: 9, unix_s: NOW + 9, release, outcome, cause, evidence, slot };
+    let ending =
+        HistoryEnding { seq: 9, unix_s: NOW + 9, release, outcome, cause, evidence, slot, set };
     let entries = vec![
         entry(1, "booted", "1.1.0 in slot A", "settling"),
         entry(2, "announced", "https://updates.example.com/press/1.2.0.raucb", "fetching"),

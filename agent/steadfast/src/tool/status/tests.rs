@@ -44,7 +44,7 @@ fn an_update_that_came_back_is_told_with_its_cause() {
         checks   2 of 2 passed
         ledger   42 entries kept on /data, chain whole
         floor    nothing older than 1.0.0 is installed
-        refused  1 bundle that failed here is not taken again
+        refused  1 bundle or set that failed here is not taken again
     "#]],
     );
 }
@@ -198,10 +198,23 @@ fn status_json_is_the_protocol_field_by_field() {
     let args = StatusArgs { json: true, watch: false };
     let (out, error) = told(Style::PLAIN, |console| run(agent.socket(), &args, console));
     expect![[r#"
-        {"node":"press-07","system":{"version":"1.1.0","slot":"A","standing":"committed","doubt":null,"previous":"1.0.0","committed_unix_s":1795085641},"update":{"state":"idle","release":null,"progress":null,"last":{"release":"1.2.0","outcome":"returned","cause":{"kind":"check","name":"sick","text":"check sick failed"},"evidence":"exit 1","slot":"B"}},"boot":{"primary":"A","order":["A","B"],"left":{"A":8,"B":8},"rearms":0,"sequence":12,"copies":["valid","valid"]},"ledger":{"entries":42,"kept":"data","damage":null,"chain":"whole"},"checks":[{"name":"kiosk-ui","required":true,"state":"passed","evidence":""},{"name":"mqtt","required":true,"state":"passed","evidence":""}],"work":{"runtime":{"state":"","because":null},"pods":[]},"floor":"1.1.0","refused":[],"warnings":[],"agent":{"version":"0.1.0","pid":312,"rss_kib":2200}}
+        {"node":"press-07","system":{"version":"1.1.0","slot":"A","standing":"committed","doubt":null,"previous":"1.0.0","committed_unix_s":1795085641,"set":null},"update":{"state":"idle","release":null,"set":null,"progress":null,"last":{"release":"1.2.0","outcome":"returned","cause":{"kind":"check","name":"sick","text":"check sick failed"},"evidence":"exit 1","slot":"B","set":null}},"boot":{"primary":"A","order":["A","B"],"left":{"A":8,"B":8},"rearms":0,"sequence":12,"copies":["valid","valid"]},"ledger":{"entries":42,"kept":"data","damage":null,"chain":"whole"},"checks":[{"name":"kiosk-ui","required":true,"state":"passed","evidence":""},{"name":"mqtt","required":true,"state":"passed","evidence":""}],"floor":"1.1.0","refused":[],"warnings":[],"agent":{"version":"0.1.0","pid":312,"rss_kib":2200}}
     "#]].assert_eq(&out);
     assert_eq!(error, "");
     assert_eq!(agent.asked(), [Request::Status]);
+}
+
+#[test]
+fn the_workload_set_of_the_system_is_shown_and_that_of_an_ending_named() {
+    let set = SetStatus { digest: "ab".repeat(32), generation: 7 };
+    let mut status = after(EndingStatus {
+        set: Some(SetStatus { generation: 8, ..set.clone() }),
+        ..an_ending("returned", sick(), "exit 1")
+    });
+    status.system.set = Some(set);
+    let text = screen(&lines(&status, NOW), Style::PLAIN);
+    assert!(text.contains("set      generation 7, digest abababababab\n"), "{text}");
+    assert!(text.contains("1.2.0 with set 8 returned from slot B"), "{text}");
 }
 
 #[test]

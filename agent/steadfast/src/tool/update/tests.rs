@@ -8,11 +8,11 @@ use steadfast_core::{At, Cause};
 const URL: &str = "https://updates.example.com/press/1.2.0.raucb?token=x";
 
 fn args(watch: bool, json: bool) -> UpdateArgs {
-    UpdateArgs { source: URL.into(), at: When::Now, sha256: None, watch, json }
+    UpdateArgs { source: URL.into(), at: When::Now, sha256: None, set: None, watch, json }
 }
 
 fn order() -> Request {
-    Request::Update { source: URL.into(), at: At::Now, content: None }
+    Request::Update { source: URL.into(), at: At::Now, content: None, set: None }
 }
 
 /// What the tool says of an update that it follows through these statuses.

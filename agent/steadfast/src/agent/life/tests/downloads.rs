@@ -9,7 +9,7 @@ fn downloaded(node: &Node) -> usize {
 /// As if so much of this offer had been downloaded before the agent was cut off.
 fn begin_download(node: &Node, source: &str) {
     let source = source.try_into().expect("short");
-    let offer = Offer { source, at: At::Now, content: None };
+    let offer = Offer { source, at: At::Now, content: None, set: None };
     let mut partial = node.life.downloads.clone().leaving(0).open(&offer).expect("writable");
     partial.comes_from(&offer.source, None, 9).expect("writable");
 }
@@ -48,10 +48,15 @@ async fn a_download_that_the_network_ended_waits_for_the_next_order() {
         let mut node = node(&folder, &config);
         settled(&mut node);
         let content = Some(sha256(b"2"));
-        let order = |source: &str| Request::Update { source: source.into(), at: At::Now, content };
+        let order = |source: &str| Request::Update {
+            source: source.into(),
+            at: At::Now,
+            content,
+            set: None,
+        };
         assert_eq!(answer(&mut node.life, order("http://a/2.raucb")), Response::Accepted);
         let source = "http://a/2.raucb".try_into().expect("short");
-        let offer = Offer { source, at: At::Now, content };
+        let offer = Offer { source, at: At::Now, content, set: None };
         let mut partial = node.life.downloads.clone().leaving(0).open(&offer).expect("writable");
         partial.comes_from(&offer.source, None, 9).expect("writable");
         let network = Failure::new(Cause::Network, format_args!("cut off"));
@@ -157,7 +162,12 @@ async fn what_a_download_still_wrote_when_it_was_taken_back_goes_with_the_next_t
 async fn a_digest_that_nobody_would_hold_the_bundle_against_is_refused() {
     within(async {
         let content = Some(sha256(b"2"));
-        let order = |source: &str| Request::Update { source: source.into(), at: At::Now, content };
+        let order = |source: &str| Request::Update {
+            source: source.into(),
+            at: At::Now,
+            content,
+            set: None,
+        };
         for (way, source, taken) in [
             (Way::Stream, "http://a/2.raucb", false),
             (Way::Stream, "/usb/2.raucb", true),

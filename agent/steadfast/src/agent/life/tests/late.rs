@@ -44,6 +44,7 @@ fn tries() -> Event {
         id: [2; 16],
         this: ThisSlot::Once,
         other,
+        set: Assigned::Nothing,
         evidence: None,
     })
 }

@@ -10,7 +10,7 @@ use steadfast_adapters::ledger_file::Recovered;
 fn fell_back(node: &mut Node) -> Event {
     let version = Version::new("2.0").expect("a version");
     let why = steadfast_core::Why::Update;
-    let trial = steadfast_core::Trial { version, digest: None, slot: Slot::B, why };
+    let trial = steadfast_core::Trial { version, digest: None, set: None, slot: Slot::B, why };
     let next = steadfast_core::Node { update: Update::Rebooting { trial }, ..Default::default() };
     let (previous, at) = (steadfast_core::Digest::ZERO, stamp());
     let entry =
@@ -106,7 +106,8 @@ fn starts(node: &mut Node, boot: u8) -> Option<Cause> {
     let cause = evidence.as_ref().map(|it| it.cause.clone());
     let (version, other) = (Version::new("1.0").expect("a version"), OtherSlot::Tried);
     let (slot, id, this) = (Slot::A, [boot; 16], ThisSlot::Once);
-    let booted = Event::Booted(Boot { slot, version, id, this, other, evidence });
+    let booted =
+        Event::Booted(Boot { slot, version, id, this, other, set: Assigned::Nothing, evidence });
     node.life.witness(&booted);
     node.life.turn(booted).expect("it is saved");
     node.life.clear_evidence();

@@ -8,11 +8,12 @@ use steadfast_core::{At, Node, Offer, Outcome, Slot, Trial, Why};
 
 fn announced(source: &str) -> Event {
     let source = source.try_into().expect("short");
-    Event::Announced(Offer { source, at: At::Now, content: None })
+    Event::Announced(Offer { source, at: At::Now, content: None, set: None })
 }
 
 fn on_trial(name: &str, endings: u32) -> Node {
-    let trial = Trial { version: version(name), digest: None, slot: Slot::B, why: Why::Update };
+    let trial =
+        Trial { version: version(name), digest: None, set: None, slot: Slot::B, why: Why::Update };
     Node { update: Update::Rebooting { trial }, endings, ..settled() }
 }
 

@@ -14,7 +14,7 @@ fn texts(name: &str, count: usize) -> Option<Vec<String>> {
 
 fn panicked() -> VersionHistory {
     let panic = cause(&steadfast_core::Cause::Panic);
-    let EndingStatus { release, outcome, cause, evidence, slot } =
+    let EndingStatus { release, outcome, cause, evidence, slot, set } =
         an_ending("returned", panic, "Kernel panic - not syncing: sysrq");
     VersionHistory {
         version: "1.2.0".into(),
@@ -30,6 +30,7 @@ fn panicked() -> VersionHistory {
             cause,
             evidence,
             slot,
+            set,
         }],
         failed: vec![FailedBoot {
             seq: 9,
