@@ -8,7 +8,7 @@ use std::pin::Pin;
 use std::task::Poll;
 use std::time::Duration;
 use steadfast_core::gate::{Gate, Heard, Millis, Rule, Subject, Watched};
-use steadfast_core::{Event, Port, text};
+use steadfast_core::{Cause, Event, Failure, Port, Verdict, text};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
@@ -22,7 +22,7 @@ pub struct ChecksPort<U = SystemBus> {
     rule: Rule,
     http: Client,
     units: U,
-    workloads: watch::Receiver<Vec<Workload>>,
+    workloads: watch::Receiver<Option<Vec<Workload>>>,
     watched: watch::Sender<Vec<Watched>>,
 }
 
@@ -43,7 +43,7 @@ impl ChecksPort {
         http: Client,
         watched: watch::Sender<Vec<Watched>>,
     ) -> ChecksPort {
-        let (units, workloads) = (SystemBus::default(), watch::channel(Vec::new()).1);
+        let (units, workloads) = (SystemBus::default(), watch::channel(Some(Vec::new())).1);
         ChecksPort { checks, rule, http, units, workloads, watched }
     }
 }
@@ -55,8 +55,11 @@ impl<U> ChecksPort<U> {
         ChecksPort { checks, rule, http, units, workloads, watched }
     }
 
-    /// The same port, which judges these workloads, too: those that are there when it begins to judge.
-    pub fn with_workloads(self, workloads: watch::Receiver<Vec<Workload>>) -> ChecksPort<U> {
+    /// The same port, which judges these workloads, too: those that are there as soon as any are told of.
+    pub fn with_workloads(
+        self,
+        workloads: watch::Receiver<Option<Vec<Workload>>>,
+    ) -> ChecksPort<U> {
         ChecksPort { workloads, ..self }
     }
 }
@@ -118,8 +121,15 @@ impl<U: Units> Port for ChecksPort<U> {
         let mut workloads = self.workloads.clone();
         let port = &*self;
         let start = Instant::now();
-        let mut gate = port.gate(&workloads.borrow_and_update());
-        port.observe(&mut gate, 0, &workloads.borrow());
+        let limit = Duration::from_millis(port.rule.deadline);
+        let known = timeout(limit, workloads.wait_for(Option::is_some)).await;
+        let Some(first) = known.ok().and_then(|known| known.ok()?.clone()) else {
+            let evidence =
+                format_args!("it was not known before the deadline which pods should run");
+            return Event::Judged(Verdict::Unhealthy(Failure::new(Cause::Deadline, evidence)));
+        };
+        let mut gate = port.gate(&first);
+        port.observe(&mut gate, 0, &first);
         let mut runs: Vec<Run<'_>> = Vec::new();
         for check in 0..port.checks.0.len() {
             runs.push(Box::pin(port.run(check, start)));
@@ -141,7 +151,10 @@ impl<U: Units> Port for ChecksPort<U> {
                     runs[check] = Box::pin(port.run(check, due));
                 }
                 () = moved(&mut workloads) => {
-                    port.observe(&mut gate, millis(start), &workloads.borrow());
+                    // While a set is read anew, what was known of it stands.
+                    if let Some(now) = &*workloads.borrow() {
+                        port.observe(&mut gate, millis(start), now);
+                    }
                 }
                 () = sleep(look) => {}
             }
@@ -150,7 +163,7 @@ impl<U: Units> Port for ChecksPort<U> {
 }
 
 /// Comes back when something was told of a workload.
-async fn moved(workloads: &mut watch::Receiver<Vec<Workload>>) {
+async fn moved(workloads: &mut watch::Receiver<Option<Vec<Workload>>>) {
     if workloads.changed().await.is_err() {
         // Nobody runs any: there is no news.
         std::future::pending().await

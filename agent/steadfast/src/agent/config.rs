@@ -111,7 +111,7 @@ pub struct Work {
 impl Default for Work {
     fn default() -> Work {
         let (host_paths, capabilities) = (Vec::new(), Vec::new());
-        Work { keyring: KEYRING.into(), host_paths, privileged: false, capabilities }
+        Work { keyring: KEYRING.into(), host_paths, privileged: false, capabilities, apply: false }
     }
 }
 

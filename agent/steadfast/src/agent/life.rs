@@ -26,8 +26,8 @@ use steadfast_adapters::watchdog::Watchdog;
 use steadfast_core::ledger::Stamp;
 use steadfast_core::window::{Clock, Window};
 use steadfast_core::{
-    Action, At, Boot, Cause, Digest, Event, Failure, Machine, Offer, OtherSlot, Refusal, Source,
-    ThisSlot, Turn, Update, watchdog,
+    Action, At, Boot, Cause, Digest, Event, Failure, Machine, Offer, OtherSlot, Refusal, Slot,
+    Source, ThisSlot, Turn, Update, watchdog,
 };
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -46,7 +46,7 @@ pub async fn live(paths: &Paths, config: Config, board: Board) -> Result<(), Age
     // What is wrong with the settings is said before the watchdog is armed or the ledger touched.
     Checks::load(&config.paths.checks)?;
     let running = Running::ask()?;
-    let mut life = Life::begin(&config, board, heard.clone(), changed)?;
+    let mut life = Life::begin(&config, (board, running.slot), heard.clone(), changed)?;
     let booted = life.booted(running);
     life.witness(&booted);
     life.turn(booted)?;
@@ -113,7 +113,7 @@ struct Life {
 impl Life {
     fn begin(
         config: &Config,
-        board: Board,
+        (board, slot): (Board, Slot),
         heard: UnboundedSender<Event>,
         changed: watch::Sender<u64>,
     ) -> Result<Life, AgentError> {
@@ -128,7 +128,7 @@ impl Life {
         };
         let downloads = Downloads::new(&config.paths.data, board::this_boot()?);
         let sets = SetStore::new(&config.paths.data, terms(config));
-        let wired = wire(config, &board, (&downloads, &sets), heard)?;
+        let wired = wire((config, &board), (&downloads, &sets), slot, heard)?;
         let Wired { reporter, router, wishes } = wired;
         let (data, deadline) = (config.paths.data.clone(), board.deadline);
         let window = config.window();

@@ -13,7 +13,7 @@ use super::board::{self, Board};
 use super::config::{self, Config, Way};
 use super::report::Reporter;
 use super::route::{Router, serve, serve_newest};
-use super::work::{self, ByHand, Node, Planner, Told, Wished};
+use super::work::{self, ByHand, Node, Planner, Sources, Told, Wished};
 use crate::protocol::work::Work;
 use std::rc::Rc;
 use std::time::Duration;
@@ -25,7 +25,7 @@ use steadfast_adapters::manifest::{self, Privileged};
 use steadfast_adapters::rauc::Rauc;
 use steadfast_adapters::set_store::{SetPort, SetStore, Terms};
 use steadfast_adapters::system::System;
-use steadfast_core::{Event, Policy, gate};
+use steadfast_core::{Event, Policy, Slot, gate};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::sync::watch;
 use tokio::task::spawn_local;
@@ -43,7 +43,8 @@ pub fn policy(config: &Config, board: &Board) -> Policy {
 
 /// Which workload sets this node takes.
 pub fn terms(config: &Config) -> Terms {
-    let config::Work { keyring, host_paths, privileged, capabilities, apply: _ } = config.work.clone();
+    let config::Work { keyring, host_paths, privileged, capabilities, apply: _ } =
+        config.work.clone();
     let privileged = if privileged { Privileged::Allowed } else { Privileged::Forbidden };
     let policy = manifest::Policy { host_paths, privileged, capabilities, ..Default::default() };
     // What Rust and OCI call it (image-spec 1.1, "platform").
@@ -68,9 +69,9 @@ pub struct Wired {
 
 /// Starts the ports, each as a task with its own queue, and the workloads.
 pub fn wire(
-    config: &Config,
-    board: &Board,
+    (config, board): (&Config, &Board),
     (downloads, sets): (&Downloads, &SetStore),
+    slot: Slot,
     heard: UnboundedSender<Event>,
 ) -> Result<Wired, AgentError> {
     let (progress, progressed) = watch::channel(None);
@@ -92,7 +93,7 @@ pub fn wire(
             (fetch, rauc.reading(downloads.clone()))
         }
     };
-    let (wishes, workloads, shown) = workloads(config)?;
+    let (wishes, workloads, shown) = workloads(config, sets, slot)?;
     let checks = ChecksPort::new(checks, rule, http, watched).with_workloads(workloads);
     let router = Router {
         own: heard.clone(),
@@ -108,13 +109,16 @@ pub fn wire(
 
 /// Where wishes about workloads go, and where is told of them.
 type Workloads =
-    (UnboundedSender<Wished>, watch::Receiver<Vec<Workload>>, watch::Receiver<Rc<Work>>);
+    (UnboundedSender<Wished>, watch::Receiver<Option<Vec<Workload>>>, watch::Receiver<Rc<Work>>);
 
 /// Starts the planner and the workloads' task.
-fn workloads(config: &Config) -> Result<Workloads, AgentError> {
+fn workloads(config: &Config, sets: &SetStore, slot: Slot) -> Result<Workloads, AgentError> {
+    let boot = board::this_boot()?;
     let by_hand = if config.work.apply { ByHand::Allowed } else { ByHand::Refused };
-    let (policy, boot) = (manifest::Policy::default(), board::this_boot()?);
-    let (planner, plan) = Planner::begin(&config.paths.data, by_hand, policy.clone());
+    let policy = terms(config).policy;
+    let (sets, data) = (sets.clone(), config.paths.data.clone());
+    let sources = Sources { sets, slot, data, by_hand, policy: policy.clone() };
+    let (planner, plan) = Planner::new(sources);
     let (told, (workloads, shown)) = Told::new();
     let runtime = Node::new(config, policy, boot);
     spawn_local(runtime.clone().bound_logs());

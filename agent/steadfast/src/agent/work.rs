@@ -22,9 +22,9 @@ mod shown;
 mod tests;
 
 pub use node::Node;
-use plan::Mode;
 pub use plan::Plan;
-pub use planner::{ByHand, Planner, Wish, Wished};
+use plan::{Mode, SlotSet};
+pub use planner::{ByHand, Planner, Sources, Wish, Wished};
 use runtime::{Keep, NotDone, Question, Runtime};
 
 use crate::protocol::work::Work as Shown;
@@ -51,19 +51,19 @@ const ASK_AGAIN: Millis = 2_000;
 /// What the task tells.
 #[derive(Clone, Debug)]
 pub struct Told {
-    /// For the gate.
-    pub workloads: watch::Sender<Vec<Workload>>,
+    /// For the gate; nothing until it is known what should run.
+    pub workloads: watch::Sender<Option<Vec<Workload>>>,
     /// For `steadfast work`.
     pub shown: watch::Sender<Rc<Shown>>,
 }
 
 /// Where it is heard: by the gate, and by the tool.
-pub type Heard = (watch::Receiver<Vec<Workload>>, watch::Receiver<Rc<Shown>>);
+pub type Heard = (watch::Receiver<Option<Vec<Workload>>>, watch::Receiver<Rc<Shown>>);
 
 impl Told {
     /// Where it is told, and where it is heard.
     pub fn new() -> (Told, Heard) {
-        let (workloads, for_the_gate) = watch::channel(Vec::new());
+        let (workloads, for_the_gate) = watch::channel(None);
         let (shown, for_the_tool) = watch::channel(Rc::default());
         (Told { workloads, shown }, (for_the_gate, for_the_tool))
     }
@@ -91,6 +91,7 @@ pub struct Work<R> {
     clock: fn() -> Now,
     plan: watch::Receiver<Plan>,
     mode: Mode,
+    set: SlotSet,
     /// The kernel's id of this boot.
     boot: [u8; 16],
     pods: BTreeMap<Name, Cared>,
@@ -115,6 +116,7 @@ impl<R: Runtime> Work<R> {
             clock: Now::read,
             plan,
             mode: Mode::Run,
+            set: SlotSet::Unread,
             boot,
             pods: BTreeMap::new(),
             trouble: None,
@@ -158,8 +160,8 @@ impl<R: Runtime> Work<R> {
     }
 
     fn take_plan(&mut self) {
-        let Plan { pods, mode } = self.plan.borrow_and_update().clone();
-        self.mode = mode;
+        let Plan { pods, mode, set } = self.plan.borrow_and_update().clone();
+        (self.mode, self.set) = (mode, set);
         for (name, cared) in &mut self.pods {
             cared.want(pods.iter().find(|planned| planned.pod.name == *name).cloned());
         }
@@ -208,7 +210,9 @@ impl<R: Runtime> Work<R> {
 
     /// Gives each pod its next order.
     fn order(&mut self, now: Now) {
-        if self.trouble.is_some() || now.boot_ms >= self.look {
+        // What is not known to be unwanted is not taken down.
+        let known = self.set != SlotSet::Unread || self.mode == Mode::GoDown;
+        if self.trouble.is_some() || now.boot_ms >= self.look || !known {
             return;
         }
         for (name, cared) in &mut self.pods {
@@ -242,7 +246,11 @@ impl<R: Runtime> Work<R> {
             cared.digests().into_iter().map(move |digest| (name.clone(), digest.0))
         });
         let pods: BTreeSet<_> = digests.collect();
-        if self.cleaning || self.trouble.is_some() || self.kept.as_ref() == Some(&pods) {
+        if self.set == SlotSet::Unread
+            || self.cleaning
+            || self.trouble.is_some()
+            || self.kept.as_ref() == Some(&pods)
+        {
             return;
         }
         let keep = Keep {
@@ -288,7 +296,7 @@ impl<R: Runtime> Work<R> {
         let words = |pod: &str, container: &str| self.runtime.last_words(pod, container);
         let (boot, trouble) = (self.boot, self.trouble.as_ref());
         let shown = shown::work(&self.pods, &shown::Told { boot, now, trouble, words: &words });
-        let workloads = shown::workloads(&shown, &self.pods);
+        let workloads = shown::workloads(&shown, &self.pods, &self.set);
         self.told.workloads.send_if_modified(|before| replaced(before, workloads));
         self.told.shown.send_if_modified(|before| replaced(before, Rc::new(shown)));
     }

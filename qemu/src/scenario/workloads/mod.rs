@@ -29,7 +29,7 @@ const STOP_S: f64 = 20.0;
 /// What else a shutdown and the firmware may take until a slot is tried, in seconds.
 const SHUTDOWN_S: f64 = 25.0;
 /// From the end of a process to the next one of the container, in seconds: the first restart has no back-off.
-const RESTART_S: f64 = 20.0;
+const RESTART_S: f64 = 60.0;
 /// What is kept of the output of a container, in KiB, at most.
 const LOG_KIB: u64 = 12 << 10;
 /// Where the guest keeps what it is given.

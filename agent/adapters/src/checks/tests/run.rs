@@ -166,12 +166,12 @@ async fn judged_with(changes: Vec<(u64, Vec<Workload>)>) -> (Verdict, u64) {
     let (port, _seen) = port(checks(&unit("a", "")), RULE);
     let mut changes = changes.into_iter();
     let (_, first) = changes.next().expect("what is there at the start");
-    let (told, workloads) = watch::channel(first);
+    let (told, workloads) = watch::channel(Some(first));
     let mut port = port.with_units(played.clone()).with_workloads(workloads);
     let told = async {
         for (second, now) in changes {
             tokio::time::sleep_until(played.start + Duration::from_secs(second)).await;
-            told.send_replace(now);
+            told.send_replace(Some(now));
         }
         pending::<()>().await
     };
@@ -216,4 +216,24 @@ async fn a_workload_that_vanishes_while_it_is_judged_is_not_ready() {
         judged_with(vec![(0, vec![workload("bridge", Heard::Passed)]), (20, vec![])]).await;
     let Verdict::Unhealthy(failure) = verdict else { panic!("{verdict:?}") };
     assert_eq!(failure.cause.name(), Some("bridge"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_judged_before_it_is_known_which_pods_should_run() {
+    let played = Played::new(|_, _| Some(Heard::Passed));
+    let (told, workloads) = watch::channel(None);
+    let judge = async || {
+        let (port, _seen) = port(checks(&unit("a", "")), RULE);
+        port.with_units(played.clone()).with_workloads(workloads.clone()).perform(Judge).await
+    };
+    let Event::Judged(Verdict::Unhealthy(failure)) = judge().await else { panic!("nobody told") };
+    assert_eq!((failure.cause, played.start.elapsed().as_secs()), (Cause::Deadline, 300));
+    let known = async {
+        tokio::time::sleep(Duration::from_secs(20)).await;
+        told.send_replace(Some(vec![workload("bridge", Heard::Passed)]));
+        pending::<()>().await
+    };
+    let event = tokio::select! { event = judge() => event, () = known => unreachable!("for ever") };
+    assert_eq!(event, Event::Judged(Verdict::Healthy));
+    assert_eq!(played.start.elapsed().as_secs(), 300 + 20 + 30, "the soak time begins then");
 }

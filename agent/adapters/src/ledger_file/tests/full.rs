@@ -238,7 +238,7 @@ fn there_is_room_for_an_update_only_with_the_reserve_of_one() {
         ledger.append(&longest).expect("the reserve has it");
         ledger.keep_up();
     }
-    for _ in 0..15 {
+    for _ in 0..13 {
         ledger.append(&longest).expect("what was begun has its room");
     }
     assert_eq!((ledger.kept(), ledger.has_room()), (Kept::Data, false));

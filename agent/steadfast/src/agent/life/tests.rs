@@ -64,7 +64,8 @@ fn board(folder: &TempDir) -> Board {
 fn node(folder: &TempDir, config: &Config) -> Node {
     let (changed, told) = watch::channel(0);
     let heard = unbounded_channel().0;
-    let mut life = Life::begin(config, board(folder), heard, changed).expect("it starts");
+    let mut life =
+        Life::begin(config, (board(folder), Slot::B), heard, changed).expect("it starts");
     let (own, own_heard) = unbounded_channel();
     let ((boot, boot_told), (checks, checks_told)) = (unbounded_channel(), unbounded_channel());
     let ((fetch, fetches), (rauc, installs)) = (unbounded_channel(), unbounded_channel());
@@ -314,7 +315,8 @@ async fn the_gate_holds_as_many_seconds_as_the_settings_say() {
         let (heard, mut events) = unbounded_channel();
         let downloads = Downloads::new(&config.paths.data, [0; 16]);
         let sets = SetStore::new(&config.paths.data, terms(&config));
-        let wired = wire(&config, &board(&folder), (&downloads, &sets), heard);
+        let board = board(&folder);
+        let wired = wire((&config, &board), (&downloads, &sets), Slot::A, heard);
         let Wired { router, .. } = wired.expect("no check is wrong");
         let start = tokio::time::Instant::now();
         router.route(Action::Judge);

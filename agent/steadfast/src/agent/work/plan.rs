@@ -13,6 +13,20 @@ pub struct Plan {
     pub pods: Vec<Planned>,
     /// Whether they run.
     pub mode: Mode,
+    /// How much of it is known.
+    pub set: SlotSet,
+}
+
+/// What is known of the set of the slot that runs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum SlotSet {
+    /// It is being read: nobody can say yet what should run.
+    #[default]
+    Unread,
+    /// It is in the plan, or there is none.
+    Read,
+    /// It cannot be read, and why.
+    Lost(String),
 }
 
 /// A pod that is wanted.

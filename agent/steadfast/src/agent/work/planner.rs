@@ -1,7 +1,8 @@
 //! Makes the plan: from what the node was given to the pods that should run.
 //!
 //! ```text
-//! work apply|remove ─▶ looked at whole ─▶ /data/steadfast/applied/ ─▶ Plan ─▶ the workloads' task
+//! the set of the slot that runs ───────────────────────────────────────┐
+//! work apply|remove ─▶ looked at whole ─▶ /data/steadfast/applied/ ────┴─▶ Plan ─▶ the workloads' task
 //!                        └─▶ refused: nothing changes
 //! ```
 //!
@@ -13,13 +14,16 @@ mod join;
 
 pub use applied::AppliedError;
 
-use super::plan::{Mode, Plan};
+use super::plan::{Mode, Plan, SlotSet};
 use crate::protocol::Response;
-use applied::{Applied, Given};
+use applied::{Applied, Given, can_be_run};
 use join::joined;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use steadfast_adapters::chain;
 use steadfast_adapters::manifest::Policy;
+use steadfast_adapters::set_store::{Current, SetStore};
+use steadfast_core::Slot;
+use steadfast_core::gate::Weight;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::{oneshot, watch};
 use tokio::task::spawn_blocking;
@@ -53,59 +57,115 @@ pub struct Wished {
     pub answer: oneshot::Sender<Response>,
 }
 
+/// Where pods come from.
+#[derive(Clone, Debug)]
+pub struct Sources {
+    /// The sets of the slots.
+    pub sets: SetStore,
+    /// The slot that runs.
+    pub slot: Slot,
+    /// The agent's folder on the data file system.
+    pub data: PathBuf,
+    /// Whether manifests may be applied by hand.
+    pub by_hand: ByHand,
+    /// What pods may have of the node.
+    pub policy: Policy,
+}
+
 /// Makes the plan.
 #[derive(Debug)]
 pub struct Planner {
+    sources: Sources,
     applied: Applied,
-    by_hand: ByHand,
-    policy: Policy,
     plan: watch::Sender<Plan>,
 }
 
 impl Planner {
-    /// Plans what was applied before. What cannot be read any more is told in the log and left out.
-    pub fn begin(data: &Path, by_hand: ByHand, policy: Policy) -> (Planner, watch::Receiver<Plan>) {
-        let applied = Applied::below(data);
-        let plan = match by_hand {
-            ByHand::Refused => Plan::default(),
-            ByHand::Allowed => {
-                let given = applied.read(&policy).and_then(|given| Ok(joined(&given)?));
-                given.unwrap_or_else(|error| {
-                    tracing::error!(error = chain(&error), "what was applied is not run");
-                    Plan::default()
-                })
-            }
-        };
-        let (plan, planned) = watch::channel(plan);
-        (Planner { applied, by_hand, policy, plan }, planned)
+    /// A planner that has not read anything yet.
+    pub fn new(sources: Sources) -> (Planner, watch::Receiver<Plan>) {
+        let (plan, planned) = watch::channel(Plan::default());
+        let applied = Applied::below(&sources.data);
+        (Planner { sources, applied, plan }, planned)
     }
 
-    /// Fulfils wishes, one after the other, for ever.
+    /// Reads what there is, then fulfils wishes, one after the other, for ever.
     pub async fn serve(mut self, mut wishes: UnboundedReceiver<Wished>) {
-        while let Some(Wished { wish, answer }) = wishes.recv().await {
-            let done = match wish {
-                Wish::GoDown => {
-                    self.plan.send_modify(|plan| plan.mode = Mode::GoDown);
-                    Ok(())
+        let mut changes = self.sources.sets.changes();
+        self.read().await;
+        loop {
+            tokio::select! {
+                biased;
+                Ok(()) = changes.changed() => {
+                    self.plan.send_modify(|plan| plan.set = SlotSet::Unread);
+                    self.read().await;
                 }
-                Wish::Apply(_) | Wish::Remove(_) if self.by_hand == ByHand::Refused => {
-                    let because = "this node runs what it was released with: work.apply is false";
-                    Err(because.to_owned())
+                Some(Wished { wish, answer }) = wishes.recv() => {
+                    let response = self.fulfil(wish).await;
+                    // Whoever asked may have gone.
+                    let _ = answer.send(response);
                 }
-                Wish::Apply(file) => self.apply(file).await.map_err(|error| chain(&error)),
-                Wish::Remove(name) => self.remove(&name).await.map_err(|error| chain(&error)),
-            };
-            let response =
-                done.map_or_else(|because| Response::Refused { because }, |()| Response::Accepted);
-            // Whoever asked may have gone.
-            let _ = answer.send(response);
+                else => return,
+            }
         }
     }
 
-    async fn apply(&mut self, file: PathBuf) -> Result<(), AppliedError> {
-        let (applied, policy) = (self.applied.clone(), self.policy.clone());
+    /// Plans the set of the slot, and what was applied beside it. What was applied and cannot be run any more is told in
+    /// the log and left out; a set that cannot be read is told to the gate.
+    async fn read(&mut self) {
+        let (sources, applied) = (self.sources.clone(), self.applied.clone());
         let given = aside(move || {
-            let given = applied.with(&file, &policy)?;
+            let own = of_the_slot(&sources)?;
+            let beside = match sources.by_hand {
+                ByHand::Allowed => applied.read(&sources.policy),
+                ByHand::Refused => Ok(Vec::new()),
+            };
+            let all = beside.and_then(|beside| {
+                let all: Vec<Given> = own.iter().cloned().chain(beside).collect();
+                joined(&all)?;
+                Ok(all)
+            });
+            Ok(all.unwrap_or_else(|error| {
+                tracing::error!(error = chain(&error), "what was applied by hand is not run");
+                own.into_iter().collect()
+            }))
+        });
+        let planned = given.await.and_then(|given| Ok(joined(&given)?));
+        match planned {
+            Ok(Plan { pods, set, .. }) => self.plan.send_modify(|plan| {
+                (plan.pods, plan.set) = (pods, set);
+            }),
+            Err(error) => {
+                let why = chain(&error);
+                tracing::error!(error = why, "the pods of this slot are not run");
+                self.plan.send_modify(|plan| {
+                    (plan.pods, plan.set) = (Vec::new(), SlotSet::Lost(why));
+                });
+            }
+        }
+    }
+
+    async fn fulfil(&mut self, wish: Wish) -> Response {
+        let done = match wish {
+            Wish::GoDown => {
+                self.plan.send_modify(|plan| plan.mode = Mode::GoDown);
+                Ok(())
+            }
+            Wish::Apply(_) | Wish::Remove(_) if self.sources.by_hand == ByHand::Refused => {
+                let because = "this node runs what it was released with: work.apply is false";
+                Err(because.to_owned())
+            }
+            Wish::Apply(file) => self.apply(file).await.map_err(|error| chain(&error)),
+            Wish::Remove(name) => self.remove(&name).await.map_err(|error| chain(&error)),
+        };
+        let refused = |because| Response::Refused { because };
+        done.map_or_else(refused, |()| Response::Accepted)
+    }
+
+    async fn apply(&mut self, file: PathBuf) -> Result<(), AppliedError> {
+        let (applied, sources) = (self.applied.clone(), self.sources.clone());
+        let given = aside(move || {
+            let mut given = applied.with(&file, &sources.policy)?;
+            given.extend(of_the_slot(&sources)?);
             joined(&given)?;
             applied.keep(&file)?;
             Ok(given)
@@ -114,9 +174,11 @@ impl Planner {
     }
 
     async fn remove(&mut self, name: &str) -> Result<(), AppliedError> {
-        let (applied, policy, name) = (self.applied.clone(), self.policy.clone(), name.to_owned());
+        let (applied, sources) = (self.applied.clone(), self.sources.clone());
+        let name = name.to_owned();
         let given = aside(move || {
-            let given = applied.without(&name, &policy)?;
+            let mut given = applied.without(&name, &sources.policy)?;
+            given.extend(of_the_slot(&sources)?);
             joined(&given)?;
             applied.forget(&name)?;
             Ok(given)
@@ -129,6 +191,21 @@ impl Planner {
         self.plan.send_modify(|plan| plan.pods = pods);
         Ok(())
     }
+}
+
+/// The set of the slot that runs.
+fn of_the_slot(sources: &Sources) -> Result<Option<Given>, AppliedError> {
+    let Some(Current { set, archive }) = sources.sets.current(sources.slot)? else {
+        return Ok(None);
+    };
+    let given = Given {
+        name: format!("the workload set of slot {}", sources.slot),
+        pods: set.pods,
+        weight: Weight::Required,
+        archive: Some(archive),
+        images: set.images.into_iter().map(|image| image.reference).collect(),
+    };
+    can_be_run(&given).map(|()| Some(given))
 }
 
 /// Away from the loop: an archive takes a while to read.

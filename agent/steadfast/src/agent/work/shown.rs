@@ -2,7 +2,7 @@
 
 use super::cared::{Cared, role_name};
 use super::clock::Now;
-use super::plan::Planned;
+use super::plan::{Planned, SlotSet};
 use super::runtime::NotDone;
 use crate::protocol::work::{ContainerStatus, PodStatus, RuntimeStatus, Work};
 use std::collections::BTreeMap;
@@ -25,6 +25,9 @@ pub(super) struct Told<'t> {
     pub(super) words: Words<'t>,
 }
 
+/// What is told to fail when the set of the slot cannot be read. No pod is called so: a pod's name is a DNS label.
+const THE_SET: &str = "the workload set";
+
 /// All workloads.
 pub(super) fn work(pods: &BTreeMap<Name, Cared>, told: &Told<'_>) -> Work {
     let trouble = told.trouble;
@@ -40,8 +43,21 @@ pub(super) fn work(pods: &BTreeMap<Name, Cared>, told: &Told<'_>) -> Work {
     Work { runtime, pods: shown.collect() }
 }
 
-/// What the gate hears of the pods that are wanted.
-pub(super) fn workloads(shown: &Work, pods: &BTreeMap<Name, Cared>) -> Vec<Workload> {
+/// What the gate hears of the pods that are wanted; nothing until it is known which these are.
+pub(super) fn workloads(
+    shown: &Work,
+    pods: &BTreeMap<Name, Cared>,
+    set: &SlotSet,
+) -> Option<Vec<Workload>> {
+    let lost = match set {
+        SlotSet::Unread => return None,
+        SlotSet::Read => None,
+        SlotSet::Lost(why) => Some(Workload {
+            name: Name::try_from(THE_SET).unwrap_or_default(),
+            weight: Weight::Required,
+            heard: Heard::Failed(text(format_args!("{why}"))),
+        }),
+    };
     let wanted = |pod: &PodStatus| {
         let planned = pods.get(pod.name.as_str()).and_then(|cared| cared.wanted.as_ref())?;
         Some(Workload {
@@ -50,7 +66,7 @@ pub(super) fn workloads(shown: &Work, pods: &BTreeMap<Name, Cared>) -> Vec<Workl
             heard: heard(shown, pod),
         })
     };
-    shown.pods.iter().filter_map(wanted).collect()
+    Some(lost.into_iter().chain(shown.pods.iter().filter_map(wanted)).collect())
 }
 
 fn heard(shown: &Work, pod: &PodStatus) -> Heard {

@@ -199,14 +199,14 @@ fn plan(text: &str) -> Plan {
     let pods = pods(text).into_iter();
     let pods =
         pods.map(|pod| Planned { pod, weight: Weight::Required, images: Rc::default() }).collect();
-    Plan { pods, mode: Mode::Run }
+    Plan { pods, mode: Mode::Run, set: SlotSet::Read }
 }
 
 /// A task with its plan and what it tells.
 struct Play {
     node: Played,
     plan: watch::Sender<Plan>,
-    workloads: watch::Receiver<Vec<Workload>>,
+    workloads: watch::Receiver<Option<Vec<Workload>>>,
     shown: watch::Receiver<Rc<Shown>>,
 }
 
@@ -233,6 +233,7 @@ impl Play {
 
     fn heard(&self, name: &str) -> Heard {
         let workloads = self.workloads.borrow();
+        let workloads = workloads.as_ref().expect("it is known what should run");
         let found = workloads.iter().find(|it| it.name == name);
         found.expect("it is told of").heard.clone()
     }

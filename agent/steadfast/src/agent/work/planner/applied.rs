@@ -6,7 +6,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 use steadfast_adapters::manifest::{Pod, Policy, Refused, Set, Source};
 use steadfast_adapters::pod_spec::not_yet;
+use steadfast_adapters::set_store::SetStoreError;
 use steadfast_adapters::workload_set::{self, Demands, SetError};
+use steadfast_core::gate::Weight;
 
 /// What manifests end with.
 const MANIFESTS: [&str; 3] = ["yaml", "yml", "json"];
@@ -82,6 +84,9 @@ pub enum AppliedError {
         /// What the system says.
         source: io::Error,
     },
+    /// The set of the slot that runs.
+    #[error("the workload set of this slot is not at hand")]
+    OfTheSlot(#[from] SetStoreError),
     /// The agent ends.
     #[error("the agent is ending")]
     Ended,
@@ -93,6 +98,8 @@ pub(super) struct Given {
     /// How it is called when it is in somebody's way.
     pub(super) name: String,
     pub(super) pods: Vec<Pod>,
+    /// Whether the node's health hangs on them. What somebody tries by hand says nothing of the system.
+    pub(super) weight: Weight,
     pub(super) archive: Option<PathBuf>,
     /// The images in the archive.
     pub(super) images: Vec<String>,
@@ -230,13 +237,14 @@ fn given(files: &[PathBuf], policy: &Policy) -> Result<Vec<Given>, AppliedError>
     let sources = texts.iter().map(|(name, text)| Source { name, text });
     let set = Set::read(&sources.collect::<Vec<_>>(), policy).map_err(AppliedError::Manifests)?;
     let name = "the manifests that were applied".to_owned();
-    all.push(Given { name, pods: set.pods, archive: None, images: Vec::new() });
+    let weight = Weight::Wanted;
+    all.push(Given { name, pods: set.pods, weight, archive: None, images: Vec::new() });
     all.iter().try_for_each(can_be_run)?;
     Ok(all)
 }
 
 /// Nothing that a node cannot do yet is passed over.
-fn can_be_run(given: &Given) -> Result<(), AppliedError> {
+pub(super) fn can_be_run(given: &Given) -> Result<(), AppliedError> {
     let refusals = given.pods.iter().flat_map(|pod| {
         let name = &pod.name;
         not_yet(pod).into_iter().map(move |refusal| format!("pod {name}, {refusal}"))
@@ -254,7 +262,8 @@ fn archive(path: &Path, name: String, policy: &Policy) -> Result<Given, AppliedE
     let set = workload_set::read(path, demands);
     let set = set.map_err(|source| AppliedError::Set { name: name.clone(), source })?;
     let images = set.images.into_iter().map(|image| image.reference).collect();
-    Ok(Given { name, pods: set.pods, archive: Some(path.to_owned()), images })
+    let (weight, archive) = (Weight::Wanted, Some(path.to_owned()));
+    Ok(Given { name, pods: set.pods, weight, archive, images })
 }
 
 /// This node's, as OCI calls it.

@@ -1,11 +1,11 @@
 //! Several sources of pods in one plan.
 
 use super::applied::Given;
-use crate::agent::work::plan::{Images, Mode, Plan, Planned};
+use crate::agent::work::plan::{Images, Mode, Plan, Planned, SlotSet};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use steadfast_adapters::manifest::Protocol;
-use steadfast_core::gate::{MAX_WORKLOADS, Weight};
+use steadfast_core::gate::MAX_WORKLOADS;
 use steadfast_core::pod::Role;
 
 /// Two sources that are in each other's way.
@@ -46,13 +46,13 @@ pub(super) fn joined(given: &[Given]) -> Result<Plan, Clash> {
         .flat_map(|(file, images)| images.iter().map(move |name| (name.clone(), file.clone())))
         .collect();
     let images = Rc::new(images);
-    let pods = given.iter().flat_map(|it| &it.pods).map(|pod| Planned {
+    let pods = given.iter().flat_map(|it| it.pods.iter().map(|pod| (pod, it.weight)));
+    let pods = pods.map(|(pod, weight)| Planned {
         pod: Rc::new(pod.clone()),
-        // What somebody tries by hand says nothing of the system.
-        weight: Weight::Wanted,
+        weight,
         images: Rc::clone(&images),
     });
-    Ok(Plan { pods: pods.collect(), mode: Mode::Run })
+    Ok(Plan { pods: pods.collect(), mode: Mode::Run, set: SlotSet::Read })
 }
 
 fn apart(given: &[Given]) -> Result<(), Clash> {

@@ -1,4 +1,6 @@
 use super::*;
+use std::path::Path;
+use steadfast_adapters::set_store::Terms;
 use steadfast_core::gate::Weight;
 use tokio::sync::mpsc::unbounded_channel;
 use tokio::task::spawn_local;
@@ -10,10 +12,21 @@ struct Play {
 }
 
 impl Play {
-    fn begin(data: &Path, by_hand: ByHand) -> Play {
-        let (planner, plan) = Planner::begin(data, by_hand, Policy::default());
+    /// A planner that has read what there is.
+    async fn begin(data: &Path, by_hand: ByHand) -> Play {
+        let terms = Terms {
+            keyring: data.join("keyring.pem"),
+            architecture: "arm64".to_owned(),
+            policy: Policy::default(),
+        };
+        let sets = SetStore::new(data, terms);
+        let (slot, policy) = (Slot::A, Policy::default());
+        let data = data.to_owned();
+        let (planner, plan) = Planner::new(Sources { sets, slot, data, by_hand, policy });
         let (wishes, heard) = unbounded_channel();
         spawn_local(planner.serve(heard));
+        let mut known = plan.clone();
+        known.wait_for(|plan| plan.set != SlotSet::Unread).await.expect("it reads");
         Play { plan, wishes }
     }
 
@@ -77,11 +90,11 @@ fn played<F: Future<Output = ()>>(play: impl FnOnce() -> F) {
 fn what_is_applied_is_planned_now_and_by_the_next_agent() {
     played(|| async {
         let folder = Folder::with(&[("a", ""), ("b", "")]);
-        let play = Play::begin(&folder.data(), ByHand::Allowed);
+        let play = Play::begin(&folder.data(), ByHand::Allowed).await;
         assert_eq!(play.apply(&folder.file("b.yaml")).await, "");
         assert_eq!(play.apply(&folder.file("a.yaml")).await, "");
         assert_eq!(play.pods(), ["a", "b"]);
-        let next = Play::begin(&folder.data(), ByHand::Allowed);
+        let next = Play::begin(&folder.data(), ByHand::Allowed).await;
         assert_eq!(next.pods(), ["a", "b"]);
         let weights = next.plan.borrow().pods.iter().all(|it| it.weight == Weight::Wanted);
         assert!(weights, "the node's health does not hang on what is tried by hand");
@@ -92,7 +105,7 @@ fn what_is_applied_is_planned_now_and_by_the_next_agent() {
 fn a_file_that_is_applied_again_takes_the_place_of_the_one_before() {
     played(|| async {
         let folder = Folder::with(&[("a", "")]);
-        let play = Play::begin(&folder.data(), ByHand::Allowed);
+        let play = Play::begin(&folder.data(), ByHand::Allowed).await;
         play.apply(&folder.file("a.yaml")).await;
         let first = play.plan.borrow().pods[0].pod.digest;
         folder.write("a.yaml", &manifest("a", "    command: [b]\n"));
@@ -106,12 +119,12 @@ fn a_file_that_is_applied_again_takes_the_place_of_the_one_before() {
 fn what_is_removed_is_planned_no_more_neither_now_nor_by_the_next_agent() {
     played(|| async {
         let folder = Folder::with(&[("a", ""), ("b", "")]);
-        let play = Play::begin(&folder.data(), ByHand::Allowed);
+        let play = Play::begin(&folder.data(), ByHand::Allowed).await;
         play.apply(&folder.file("a.yaml")).await;
         play.apply(&folder.file("b.yaml")).await;
         assert_eq!(play.wish(Wish::Remove("a.yaml".to_owned())).await, "");
         assert_eq!(play.pods(), ["b"]);
-        assert_eq!(Play::begin(&folder.data(), ByHand::Allowed).pods(), ["b"]);
+        assert_eq!(Play::begin(&folder.data(), ByHand::Allowed).await.pods(), ["b"]);
         let absent = play.wish(Wish::Remove("a.yaml".to_owned())).await;
         assert_eq!(absent, "no a.yaml was applied; what was: b.yaml");
     });
@@ -127,7 +140,7 @@ fn what_is_refused_changes_nothing() {
         folder.write("set.tar", "no archive");
         folder.write("notes.txt", "");
         folder.write("own.yaml", &manifest("o", "  hostNetwork: false\n"));
-        let play = Play::begin(&folder.data(), ByHand::Allowed);
+        let play = Play::begin(&folder.data(), ByHand::Allowed).await;
         assert_eq!(play.apply(&folder.file("a.yaml")).await, "");
         for (file, because) in [
             ("wrong.yaml", "line 8, spec.containers[0].tty"),
@@ -150,9 +163,9 @@ fn what_is_refused_changes_nothing() {
 fn a_node_that_runs_what_it_was_released_with_takes_nothing_by_hand() {
     played(|| async {
         let folder = Folder::with(&[("a", "")]);
-        let before = Play::begin(&folder.data(), ByHand::Allowed);
+        let before = Play::begin(&folder.data(), ByHand::Allowed).await;
         before.apply(&folder.file("a.yaml")).await;
-        let play = Play::begin(&folder.data(), ByHand::Refused);
+        let play = Play::begin(&folder.data(), ByHand::Refused).await;
         assert!(play.pods().is_empty());
         let told = play.apply(&folder.file("a.yaml")).await;
         assert!(told.contains("work.apply is false"), "{told}");
@@ -165,10 +178,10 @@ fn a_node_that_runs_what_it_was_released_with_takes_nothing_by_hand() {
 fn what_a_cut_left_half_made_is_passed_over() {
     played(|| async {
         let folder = Folder::with(&[("a", "")]);
-        let play = Play::begin(&folder.data(), ByHand::Allowed);
+        let play = Play::begin(&folder.data(), ByHand::Allowed).await;
         play.apply(&folder.file("a.yaml")).await;
         std::fs::write(folder.data().join("applied/b.yaml.new"), "half").expect("writable");
-        assert_eq!(Play::begin(&folder.data(), ByHand::Allowed).pods(), ["a"]);
+        assert_eq!(Play::begin(&folder.data(), ByHand::Allowed).await.pods(), ["a"]);
         assert_eq!(play.apply(&folder.file("a.yaml")).await, "");
     });
 }
@@ -177,7 +190,7 @@ fn what_a_cut_left_half_made_is_passed_over() {
 fn a_machine_that_goes_down_keeps_its_pods_in_the_plan() {
     played(|| async {
         let folder = Folder::with(&[("a", "")]);
-        let play = Play::begin(&folder.data(), ByHand::Allowed);
+        let play = Play::begin(&folder.data(), ByHand::Allowed).await;
         play.apply(&folder.file("a.yaml")).await;
         assert_eq!(play.wish(Wish::GoDown).await, "");
         assert_eq!((play.pods().len(), play.plan.borrow().mode), (1, Mode::GoDown));
@@ -192,7 +205,8 @@ mod sources {
     fn given(name: &str, text: &str) -> Given {
         let set = Set::read(&[Source { name, text: text.as_bytes() }], &Policy::default());
         let pods = set.expect("right").pods;
-        Given { name: name.to_owned(), pods, archive: None, images: Vec::new() }
+        let weight = Weight::Required;
+        Given { name: name.to_owned(), pods, weight, archive: None, images: Vec::new() }
     }
 
     #[test]

@@ -128,12 +128,41 @@ fn what_no_pod_needs_is_cleaned_once_after_each_change() {
     played(|| async {
         let play = Play::begin(Played::default(), plan(&one("a", "")));
         play.until(100).await;
-        play.plan.send_replace(Plan::default());
+        play.plan.send_replace(Plan { set: SlotSet::Read, ..Plan::default() });
         play.until(200).await;
         let cleans = play.node.did().into_iter().filter_map(|did| match did {
             Did::Clean(keep) => Some(keep),
             _ => None,
         });
         assert_eq!(cleans.collect::<Vec<_>>(), [vec!["a".to_owned()], vec![]]);
+    });
+}
+
+#[test]
+fn while_it_is_not_known_what_should_run_nothing_is_started_ended_or_cleaned() {
+    played(|| async {
+        let node = Played::default();
+        let before = Play::begin(node.clone(), plan(&one("a", "")));
+        before.until(1).await;
+        let unread = Played::default();
+        unread.0.borrow_mut().containers = node.0.borrow().containers.clone();
+        let play = Play::begin(unread.clone(), Plan::default());
+        play.until(100).await;
+        assert_eq!((unread.did(), play.workloads.borrow().clone()), (vec![], None));
+        play.plan.send_replace(plan(&one("a", "")));
+        play.until(101).await;
+        assert_eq!((orders(&unread), play.heard("a")), (vec![], Heard::Passed), "it is adopted");
+    });
+}
+
+#[test]
+fn a_set_that_cannot_be_read_fails_the_gate() {
+    played(|| async {
+        let lost = SlotSet::Lost("the archive is gone".to_owned());
+        let play = Play::begin(Played::default(), Plan { set: lost, ..Plan::default() });
+        play.until(1).await;
+        let told = play.workloads.borrow().clone().expect("it is known that it is lost");
+        assert_eq!((told.len(), told[0].weight), (1, Weight::Required));
+        assert!(matches!(&told[0].heard, Heard::Failed(why) if why == "the archive is gone"));
     });
 }
