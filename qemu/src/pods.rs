@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! busybox ─► images ──────┐
-//! qemu/pods/*.yaml ──┬────┴─► steadfast set build ─► sign ─► out/lab/pods/set.tar
+//! qemu/pods/*.yaml ──┬────┴─► steadfast set build ─► sign ─► out/lab/pods/{set,good,bad}.tar
 //!                    └─ chatty.yaml ───────────────────────► out/lab/pods/chatty.yaml
 //! ```
 //!
@@ -18,7 +18,7 @@ use hw_profile::Profile;
 
 use crate::build::{cargo, target_folder};
 use crate::places;
-use crate::pod_image::{BUSYBOX, WEB};
+use crate::pod_image::{BUSYBOX, PodImage, WEB};
 use crate::steps::step;
 
 /// Below the folder that the server serves.
@@ -27,38 +27,71 @@ pub(crate) const FOLDER: &str = "pods";
 pub(crate) const SET: &str = "set.tar";
 /// A manifest that is given to a node as it is, once the set has brought its image.
 pub(crate) const ALONE: &str = "chatty.yaml";
-/// The public half of the key that signed the set.
-const KEYRING: &str = "keyring.pem";
+/// A set with nothing wrong in it, newer than [`SET`].
+pub(crate) const GOOD: &str = "good.tar";
+/// The same and a pod that crashes, newer still.
+pub(crate) const BAD: &str = "bad.tar";
+/// The public half of the key that signed the sets.
+pub(crate) const KEYRING: &str = "keyring.pem";
 const KEY: &str = "maker.pem";
-/// The number of the set.
-const GENERATION: &str = "1";
 
-/// Makes the set and what belongs to it.
+/// The sets: the file, its generation, and the pods in it; none named is all but [`ALONE`].
+const SETS: [(&str, &str, &[&str]); 3] =
+    [(SET, "1", &[]), (GOOD, "2", &["web"]), (BAD, "3", &["web", "crashing"])];
+
+/// Makes the sets and what belongs to them.
 pub(crate) fn make(profile: &Profile, busybox: &Path) -> Result<()> {
     let tool = tool()?;
     let folder = places::lab().join(FOLDER);
-    let manifests = folder.join("manifests");
-    let _ = fs::remove_dir_all(&manifests);
-    fs::create_dir_all(&manifests).with_context(|| format!("no folder {}", folder.display()))?;
-    for file in sources()? {
-        let name = file.file_name().expect("it was found in a folder");
-        let target = if name == ALONE { folder.join(name) } else { manifests.join(name) };
-        fs::copy(&file, target).with_context(|| format!("{} was not copied", file.display()))?;
-    }
-    let set = folder.join(SET);
-    let mut build = Command::new(&tool);
-    build.args(["set", "build", "--generation", GENERATION, "-o"]).arg(&set).arg(&manifests);
-    build.args(["--arch", profile.arch.oci_name()]);
+    fs::create_dir_all(&folder).with_context(|| format!("no folder {}", folder.display()))?;
+    let alone = places::workspace().join("qemu/pods").join(ALONE);
+    fs::copy(&alone, folder.join(ALONE)).with_context(|| format!("no {}", alone.display()))?;
     let busybox = fs::read(busybox).with_context(|| format!("no busybox {}", busybox.display()))?;
     for image in [BUSYBOX, WEB] {
         let archive = folder.join(image.file_name());
-        fs::write(&archive, image.archive(&busybox, profile.arch.oci_name())?)?;
-        build.arg("--image").arg(format!("{}={}", image.reference, archive.display()));
+        fs::write(archive, image.archive(&busybox, profile.arch.oci_name())?)?;
     }
-    step("make the set of the pods", &mut build)?;
     let key = key(&folder)?;
-    step("sign it", Command::new(&tool).args(["set", "sign"]).arg(&set).arg("--key").arg(key))?;
+    for (name, generation, pods) in SETS {
+        let manifests = folder.join(name).with_extension("manifests");
+        let _ = fs::remove_dir_all(&manifests);
+        fs::create_dir_all(&manifests)?;
+        for file in sources()?.iter().filter(|file| is_in(file, pods)) {
+            let to = manifests.join(file.file_name().expect("it was found in a folder"));
+            fs::copy(file, to).with_context(|| format!("{} was not copied", file.display()))?;
+        }
+        let set = folder.join(name);
+        let mut build = Command::new(&tool);
+        build.args(["set", "build", "--generation", generation, "-o"]).arg(&set).arg(&manifests);
+        build.args(["--arch", profile.arch.oci_name()]);
+        for image in images_in(&manifests)? {
+            let archive = folder.join(image.file_name());
+            build.arg("--image").arg(format!("{}={}", image.reference, archive.display()));
+        }
+        step(&format!("make the set {name}"), &mut build)?;
+        let mut sign = Command::new(&tool);
+        step("sign it", sign.args(["set", "sign"]).arg(&set).arg("--key").arg(&key))?;
+    }
     Ok(())
+}
+
+/// Whether this manifest belongs to a set of these pods.
+fn is_in(file: &Path, pods: &[&str]) -> bool {
+    let stem = file.file_stem().and_then(OsStr::to_str).unwrap_or_default();
+    match pods.is_empty() {
+        true => file.file_name() != Some(OsStr::new(ALONE)),
+        false => pods.contains(&stem),
+    }
+}
+
+/// The images that these manifests name.
+fn images_in(manifests: &Path) -> Result<Vec<PodImage>> {
+    let mut texts = String::new();
+    for entry in fs::read_dir(manifests)? {
+        texts.push_str(&fs::read_to_string(entry?.path())?);
+    }
+    let named = |image: &PodImage| texts.contains(&format!("image: {}", image.reference));
+    Ok([BUSYBOX, WEB].into_iter().filter(named).collect())
 }
 
 /// This machine's own build of the agent: it is the one that the tests have built.

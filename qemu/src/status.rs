@@ -38,6 +38,16 @@ pub(crate) struct System {
     pub(crate) standing: String,
     /// Why it is not trusted, if it is not.
     pub(crate) doubt: Option<String>,
+    /// The workload set that belongs to it.
+    #[serde(default)]
+    pub(crate) set: Option<SetStatus>,
+}
+
+/// A workload set.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub(crate) struct SetStatus {
+    /// Its number.
+    pub(crate) generation: u64,
 }
 
 /// The update under way, and the last one's end.

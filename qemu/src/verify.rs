@@ -33,7 +33,7 @@ const TARGETS: [(&str, Option<u64>); 2] =
 const FUZZING: &str = "fuzzing";
 
 /// Scenarios that are tried, most telling first, as far as [`RUN_LIMIT`] allows.
-const SCENARIOS: [&str; 22] = [
+const SCENARIOS: [&str; 24] = [
     "good-update",
     "unhealthy",
     "no-boot",
@@ -47,6 +47,8 @@ const SCENARIOS: [&str; 22] = [
     "agent-crash-loop",
     "wrong-board",
     "older",
+    "workloads",
+    "release-return",
     "usb",
     "asked-restarts",
     "data-faults",

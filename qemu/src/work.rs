@@ -25,6 +25,8 @@ pub(crate) struct Pod {
     pub(crate) phase: String,
     /// Whether it does its work.
     pub(crate) ready: bool,
+    /// Whether the node's health hangs on it.
+    pub(crate) required: bool,
     /// In the order of their start.
     pub(crate) containers: Vec<Container>,
 }

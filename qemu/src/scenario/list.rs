@@ -218,6 +218,26 @@ pub(crate) const ALL: &[Scenario] = &[
             workloads::run,
         )
     },
+    Scenario {
+        group: Group::Workloads,
+        releases: &[variant::DOWNLOADS],
+        budget_s: 120,
+        ..scenario(
+            "release-commit",
+            "A system and a workload set that come together are committed together, after the pods were ready.",
+            workloads::release::commit,
+        )
+    },
+    Scenario {
+        group: Group::Workloads,
+        releases: &[variant::DOWNLOADS, variant::GOOD],
+        budget_s: 300,
+        ..scenario(
+            "release-return",
+            "A good system with a pod that crashes is returned together with its set, and the pods before it are back.",
+            workloads::release::returned,
+        )
+    },
 ];
 
 const fn scenario(

@@ -9,6 +9,7 @@
 //! Always true: what the tool says is held against what the kernel and containerd say; the lab waits for what it wants
 //! to see, never for a time.
 
+pub(super) mod release;
 mod view;
 
 use std::time::Duration;
