@@ -10,7 +10,6 @@
 //! its limits allow. Why: a manifest that means something else here than in Kubernetes is worse than none.
 //!
 //! The rules are those of Kubernetes 1.34, with its defaults; docs/operate/pods.md has what is taken and what differs.
-//! Nothing runs these pods yet.
 
 mod ask;
 mod check;
