@@ -260,9 +260,8 @@ async fn an_image_whose_layers_are_lost_is_not_here_and_is_brought_in_again() {
     let host = Host::start().await;
     let image = host.image().await;
     host.crash();
-    for lost in ["io.containerd.snapshotter.v1.overlayfs"] {
-        fs::remove_dir_all(host.path("root").join(lost)).expect("it is ours");
-    }
+    let lost = "io.containerd.snapshotter.v1.overlayfs";
+    fs::remove_dir_all(host.path("root").join(lost)).expect("it is ours");
     host.restart().await;
     let again = host.image().await;
     assert_eq!(again, image);

@@ -237,11 +237,8 @@ impl Config {
             (limits.commit_attempts == 0, "limits.commit_attempts", "must be at least 1"),
             (limits.stall_s == 0, "limits.stall_s", "must be at least 1"),
             (streaming.tls_ca.as_ref().is_some_and(no_file), "streaming.tls_ca", "is no file"),
-            (
-                work.keyring != Path::new(KEYRING) && !work.keyring.is_file(),
-                "work.keyring",
-                "is no file",
-            ),
+            // A provisioned key may come later than the agent; without it no set is taken.
+            (work.keyring.is_relative(), "work.keyring", whole),
             (work.host_paths.iter().any(|path| path.is_relative()), "work.host_paths", whole_all),
             (paths.data.is_relative(), "paths.data", whole),
             (paths.run.is_relative(), "paths.run", whole),
@@ -316,11 +313,11 @@ mod tests {
     }
 
     #[test]
-    fn a_keyring_that_is_not_there_is_refused_unless_nobody_named_it() {
+    fn a_keyring_may_come_later_than_the_agent_and_has_a_whole_path() {
         let path = Path::new("agent.toml");
-        assert!(Config::parse("[work]\n", path).is_ok());
-        let text = error("[work]\nprivileged = true\nkeyring = \"/nonexistent/keys\"\n");
-        assert_eq!(text, "agent.toml, line 3: work.keyring is no file");
+        assert!(Config::parse("[work]\nkeyring = \"/nonexistent/keys\"\n", path).is_ok());
+        let text = error("[work]\nprivileged = true\nkeyring = \"keys\"\n");
+        assert_eq!(text, "agent.toml, line 3: work.keyring must be a whole path");
         let text = error("[work]\nhost_paths = [\"/dev\", \"dev\"]\n");
         assert_eq!(text, "agent.toml, line 2: work.host_paths must be whole paths");
     }

@@ -1,5 +1,6 @@
 //! The loop: one event in, one decision, one entry saved, one order out.
 
+mod orders;
 mod tick;
 mod witness;
 
@@ -12,7 +13,7 @@ use super::route::Router;
 use super::wire::{Wired, policy, terms, wire};
 use super::work::{Wish, Wished};
 use super::{AgentError, Paths};
-use crate::protocol::{Request, Response};
+use crate::protocol::Request;
 use std::collections::VecDeque;
 use std::io::Write;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -26,12 +27,11 @@ use steadfast_adapters::watchdog::Watchdog;
 use steadfast_core::ledger::Stamp;
 use steadfast_core::window::{Clock, Window};
 use steadfast_core::{
-    Action, At, Boot, Cause, Digest, Event, Failure, Machine, Offer, OtherSlot, Refusal, Slot,
-    Source, ThisSlot, Turn, Update, watchdog,
+    Action, Boot, Cause, Event, Failure, Machine, OtherSlot, Slot, ThisSlot, Turn, Update, watchdog,
 };
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 /// How long the boot store may take to give a slot its attempts back while the machine goes down.
@@ -348,72 +348,6 @@ impl Life {
         Ok(())
     }
 
-    fn wish(&self, wish: Wish, answer: oneshot::Sender<Response>) -> Result<(), AgentError> {
-        let sent = self.wishes.send(Wished { wish, answer });
-        assert!(sent.is_ok(), "the planner ends only with the agent");
-        Ok(())
-    }
-
-    fn update(
-        &mut self,
-        (source, set): (&str, Option<&str>),
-        at: At,
-        content: Option<Digest>,
-    ) -> Result<Response, AgentError> {
-        let sources = named(source).and_then(|source| Ok((source, set.map(named).transpose()?)));
-        let (name, set) = match sources {
-            Ok(sources) => sources,
-            Err(because) => return Ok(Response::Refused { because }),
-        };
-        if let Some(because) = set.as_ref().and_then(|set| self.objection_to_set(set)) {
-            return Ok(Response::Refused { because });
-        }
-        if self.way == Way::Stream && content.is_some() && source.contains("://") {
-            let because = "what is streamed from a server cannot be held against --sha256; this node streams, \
-                           unless fetch.way is \"download\"";
-            return Ok(Response::Refused { because: because.to_owned() });
-        }
-        if !self.ledger.has_room() {
-            let because = "/data is full, so the node could not remember what became of it";
-            return Ok(Response::Refused { because: because.to_owned() });
-        }
-        let admitted = self.machine.node().admits_update();
-        self.admit_on_disk(admitted, Event::Announced(Offer { source: name, at, content, set }))
-    }
-
-    /// Why no set from there would be taken, as far as that can be said at once.
-    fn objection_to_set(&self, source: &Source) -> Option<String> {
-        if source.contains("://") {
-            return Some("a workload set is taken from a file, not from a server".to_owned());
-        }
-        self.sets.takes().err().map(|error| steadfast_adapters::chain(&error))
-    }
-
-    /// Admits what a restart would have to know about: only while the ledger is on the disk.
-    fn admit_on_disk(
-        &mut self,
-        admitted: Result<(), Refusal>,
-        event: Event,
-    ) -> Result<Response, AgentError> {
-        if self.ledger.kept() == Kept::Memory {
-            let because = "the ledger cannot be written to /data, so a restart would forget it";
-            return Ok(Response::Refused { because: because.to_owned() });
-        }
-        self.admit(admitted, event)
-    }
-
-    fn admit(
-        &mut self,
-        admitted: Result<(), Refusal>,
-        event: Event,
-    ) -> Result<Response, AgentError> {
-        if let Err(refusal) = admitted {
-            return Ok(Response::Refused { because: refusal.to_string() });
-        }
-        self.turn(event)?;
-        Ok(Response::Accepted)
-    }
-
     fn tell_clients(&self) {
         self.changed.send_modify(|count| *count += 1);
     }
@@ -431,12 +365,6 @@ impl Life {
         let _ = opened.and_then(|mut file| file.write_all(line.as_bytes()));
         service_manager::status(state);
     }
-}
-
-/// A source as the core takes it, or why not.
-fn named(source: &str) -> Result<Source, String> {
-    let long = |_| format!("the source is {} bytes long; 255 are allowed", source.len());
-    source.try_into().map_err(long)
 }
 
 /// Takes the watchdog over from the initramfs. A node without one goes on and says so.

@@ -229,7 +229,7 @@ async fn nothing_is_judged_before_it_is_known_which_pods_should_run() {
     let Event::Judged(Verdict::Unhealthy(failure)) = judge().await else { panic!("nobody told") };
     assert_eq!((failure.cause, played.start.elapsed().as_secs()), (Cause::Deadline, 300));
     let known = async {
-        tokio::time::sleep(Duration::from_secs(20)).await;
+        tokio::time::sleep_until(Instant::now() + Duration::from_secs(20)).await;
         told.send_replace(Some(vec![workload("bridge", Heard::Passed)]));
         pending::<()>().await
     };

@@ -8,6 +8,7 @@ mod witness;
 use super::*;
 use crate::agent::config::Folders;
 use crate::agent::route::Order;
+use crate::protocol::Response;
 use std::path::Path;
 use steadfast_adapters::boot_store::{Attempts, BootAction, BootStore, Place};
 use steadfast_adapters::checks::Judge;
@@ -16,7 +17,7 @@ use steadfast_adapters::rauc::RaucAction;
 use steadfast_adapters::set_store::SetAction;
 use steadfast_adapters::system::Reboot;
 use steadfast_core::ledger::{Entry, Last};
-use steadfast_core::{Assigned, Digest, Slot, Trial, Verdict, Version, Why};
+use steadfast_core::{Assigned, At, Digest, Offer, Slot, Trial, Verdict, Version, Why};
 use tempfile::TempDir;
 use tokio::task::LocalSet;
 
