@@ -7,7 +7,7 @@ use libfuzzer_sys::fuzz_target;
 use std::convert::Infallible;
 use steadfast_adapters::ledger_file::sha256;
 use steadfast_core::ledger::{self, Entry, Read, Stamp};
-use steadfast_core::{Boot, Digest, Event, Machine, OtherSlot, Slot, ThisSlot, Version};
+use steadfast_core::{Assigned, Boot, Digest, Event, Machine, OtherSlot, Slot, ThisSlot, Version};
 use steadfast_fuzz::{limited, policy, with_checksums};
 
 /// A frame's bytes besides its entry.
@@ -84,6 +84,7 @@ fn started(bytes: &[u8]) -> Event {
         id: [7; 16],
         this: ThisSlot::Once,
         other: if bytes.len() % 3 == 0 { OtherSlot::Tried } else { OtherSlot::Untried },
+        set: Assigned::Nothing,
         evidence: None,
     })
 }
