@@ -60,6 +60,8 @@ pub(super) fn nobody() -> (PathBuf, PathBuf) {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
     let folder = env::temp_dir().join(format!("steadfast-tool-{}-{count}", process::id()));
+    // What an older process of this number left.
+    let _ = fs::remove_dir_all(&folder);
     fs::create_dir_all(&folder).expect("the temporary folder can be written");
     let socket = folder.join("control.sock");
     (folder, socket)

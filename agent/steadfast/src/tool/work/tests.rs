@@ -133,4 +133,5 @@ fn a_stop_that_takes_too_long_names_what_still_runs() {
     let args = StopPodsArgs { within: 0 };
     let (_, error) = told(Style::PLAIN, |console| stop(agent.socket(), &args, console));
     assert!(error.contains("after 0 s there still run mqtt-bridge/bridge"), "{error}");
+    assert_eq!(agent.asked(), [Request::StopWork, Request::Work]);
 }
