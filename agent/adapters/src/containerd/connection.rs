@@ -45,8 +45,8 @@ impl Connection {
         let client = Client::from(channel.clone());
         let namespace = Namespace { name: NAMESPACE.to_owned(), ..Namespace::default() };
         let request = CreateNamespaceRequest { namespace: Some(namespace) };
-        let made = client.namespaces().create(request).await;
-        match made {
+        let made = timeout(ENTRY, client.namespaces().create(request)).await;
+        match made.map_err(|_| ContainerdError::Silent { what, limit: ENTRY })? {
             Err(status) if status.code() != Code::AlreadyExists => {
                 return Err(refused("make the agent's namespace", &status));
             }
