@@ -33,6 +33,7 @@ use connection::Connection;
 use ring::digest::{SHA256, digest};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 use tokio::sync::Mutex;
 
@@ -140,6 +141,14 @@ pub fn container_id(pod: &str, container: &str) -> String {
 fn id_of(bytes: &[u8]) -> String {
     let hash = digest(&SHA256, bytes);
     hash.as_ref()[..16].iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// A name that nothing else has.
+fn unique(what: &str) -> String {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    let now = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().as_nanos();
+    format!("{what}-{}", id_of(format!("{} {now} {count}", std::process::id()).as_bytes()))
 }
 
 /// The control group of a container, below where control groups are mounted.

@@ -2,7 +2,7 @@
 
 use super::connection::{CALL, ours};
 use super::error::{ContainerdError, or_absent};
-use super::{Containerd, id_of};
+use super::{Containerd, unique};
 use containerd_client::services::v1::{
     DeleteProcessRequest, ExecProcessRequest, GetContainerRequest, KillRequest, StartRequest,
     WaitRequest,
@@ -14,7 +14,6 @@ use std::fs::{DirBuilder, remove_file};
 use std::io::ErrorKind;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe::{OpenOptions, Receiver};
@@ -29,6 +28,8 @@ const LONGEST: Duration = Duration::from_secs(30 * 24 * 3600);
 const KEPT: usize = 4096;
 /// How much is read at once, in bytes.
 const CHUNK: usize = 4096;
+/// How much a pipe holds, in bytes (pipe(7)).
+const PIPE: usize = 64 << 10;
 /// What containerd calls the specification of a process (typeurl of `specs.Process`).
 const PROCESS: &str = "types.containerd.io/opencontainers/runtime-spec/1/Process";
 
@@ -75,28 +76,13 @@ impl Containerd {
         mut heard: impl FnMut(Stream, &[u8]),
     ) -> Result<u32, ContainerdError> {
         let process = self.process_of(id, command).await?;
-        let exec = unique();
+        let exec = unique("exec");
         let (out, error) = (Pipe::make(&self.places.run, &exec)?, format!("{exec}-error"));
         let error = Pipe::make(&self.places.run, &error)?;
         let (mut out_reader, mut error_reader) = (out.open()?, error.open()?);
         let run = Run { id, exec: &exec, out: &out.0, error: &error.0 };
-        let code = {
-            let done = self.executed(&run, process, until);
-            tokio::pin!(done);
-            let (mut from_out, mut from_error) = ([0; CHUNK], [0; CHUNK]);
-            loop {
-                tokio::select! {
-                    biased;
-                    count = out_reader.read(&mut from_out) => {
-                        heard(Stream::Out, &from_out[..count.unwrap_or(0)]);
-                    }
-                    count = error_reader.read(&mut from_error) => {
-                        heard(Stream::Error, &from_error[..count.unwrap_or(0)]);
-                    }
-                    code = &mut done => break code,
-                }
-            }
-        };
+        let readers = (&mut out_reader, &mut error_reader);
+        let code = hear_until(self.executed(&run, process, until), readers, &mut heard).await;
         drain(&mut out_reader, |more| heard(Stream::Out, more));
         drain(&mut error_reader, |more| heard(Stream::Error, more));
         code
@@ -184,12 +170,26 @@ struct Run<'r> {
     error: &'r Path,
 }
 
-/// A name that no other program of this container has.
-fn unique() -> String {
-    static COUNT: AtomicU64 = AtomicU64::new(0);
-    let count = COUNT.fetch_add(1, Ordering::Relaxed);
-    let now = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().as_nanos();
-    format!("exec-{}", id_of(format!("{} {now} {count}", std::process::id()).as_bytes()))
+/// Passes on what is said until it is done. That is looked at first: a program that never falls silent has its limit, too.
+async fn hear_until<T>(
+    done: impl Future<Output = T>,
+    (out, error): (&mut Receiver, &mut Receiver),
+    heard: &mut impl FnMut(Stream, &[u8]),
+) -> T {
+    tokio::pin!(done);
+    let (mut from_out, mut from_error) = ([0; CHUNK], [0; CHUNK]);
+    loop {
+        tokio::select! {
+            biased;
+            done = &mut done => return done,
+            count = out.read(&mut from_out) => {
+                heard(Stream::Out, &from_out[..count.unwrap_or(0)]);
+            }
+            count = error.read(&mut from_error) => {
+                heard(Stream::Error, &from_error[..count.unwrap_or(0)]);
+            }
+        }
+    }
 }
 
 /// A named pipe, away when it is dropped.
@@ -220,10 +220,10 @@ impl Drop for Pipe {
     }
 }
 
-/// What is in the pipe and was not read yet.
+/// What is in the pipe and was not read yet: not more than it holds, for somebody may go on writing.
 fn drain(reader: &mut Receiver, mut heard: impl FnMut(&[u8])) {
     let mut chunk = [0; CHUNK];
-    loop {
+    for _ in 0..PIPE / CHUNK {
         match reader.try_read(&mut chunk) {
             Ok(0) => return,
             Ok(count) => heard(&chunk[..count]),
@@ -238,4 +238,39 @@ fn keep(said: &mut Vec<u8>, more: &[u8]) {
     said.extend_from_slice(more);
     let before = said.len().saturating_sub(KEPT);
     said.drain(..before);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    #[tokio::test]
+    async fn a_program_that_never_falls_silent_has_its_limit_too() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let pipe = |name| Pipe::make(folder.path(), name).expect("a pipe");
+        let (out, error) = (pipe("out"), pipe("error"));
+        let mut readers = (out.open().expect("open"), error.open().expect("open"));
+        // What a pipe that is always full is to its reader.
+        let enough = Arc::new(AtomicBool::new(false));
+        let (stop, path) = (Arc::clone(&enough), out.0.clone());
+        let writer = std::thread::spawn(move || {
+            let mut pipe = std::fs::OpenOptions::new().write(true).open(path).expect("open");
+            while !stop.load(Ordering::Relaxed) {
+                std::io::Write::write_all(&mut pipe, &[b'y'; CHUNK]).expect("somebody reads");
+            }
+        });
+        readers.0.readable().await.expect("it says something");
+        let mut count = 0_usize;
+        let done = std::future::ready(7);
+        let heard = &mut |_, said: &[u8]| count += said.len();
+        let code = hear_until(done, (&mut readers.0, &mut readers.1), heard).await;
+        enough.store(true, Ordering::Relaxed);
+        drain(&mut readers.0, |_| {});
+        drop(readers);
+        // The reader's own end kept it from failing; now it may.
+        let _ = writer.join();
+        assert_eq!((code, count), (7, 0), "what is done is seen before more is read");
+    }
 }
