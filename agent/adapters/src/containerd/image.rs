@@ -51,8 +51,9 @@ impl Containerd {
     /// The image that pods call so, if it is here whole.
     pub async fn image(&self, reference: &str) -> Result<Option<PresentImage>, ContainerdError> {
         let client = self.connection.client().await?;
-        let got = client.images().get(ours(GetImageRequest { name: reference.to_owned() })).await;
-        let got = self.connection.call("show an image", std::future::ready(got)).await;
+        let mut images = client.images();
+        let got = images.get(ours(GetImageRequest { name: reference.to_owned() }));
+        let got = self.connection.call("show an image", got).await;
         let Some(image) = or_absent(got)?.image else { return Ok(None) };
         let (Some(chain), Some(config)) = (image.labels.get(PRESENT), image.labels.get(CONFIG))
         else {
@@ -104,12 +105,12 @@ impl Containerd {
     /// The folders that the image's files are in, the uppermost layer first.
     pub async fn layers(&self, image: &PresentImage) -> Result<Vec<PathBuf>, ContainerdError> {
         let mut snapshots = self.connection.client().await?.snapshots();
-        let key = format!("view-{}", super::id_of(image.chain.as_bytes()));
+        // Pods that are started side by side may have the same image.
+        let key = super::unique("view");
         let forget = || {
             let (snapshotter, key) = (SNAPSHOTTER.to_owned(), key.clone());
             ours(RemoveSnapshotRequest { snapshotter, key })
         };
-        or_absent(self.connection.call("forget a view", snapshots.remove(forget())).await)?;
         let request = ViewSnapshotRequest {
             snapshotter: SNAPSHOTTER.to_owned(),
             key: key.clone(),
@@ -126,8 +127,12 @@ impl Containerd {
         })
     }
 
-    /// Forgets all images but these; containerd collects what belonged to the others.
+    /// Forgets all images but these; containerd collects what belonged to the others, and to what a cut left half-made.
     pub async fn keep_images(&self, references: &BTreeSet<String>) -> Result<(), ContainerdError> {
+        // While one is brought in, its lease is needed.
+        if let Ok(_alone) = self.importing.try_lock() {
+            self.release_left().await?;
+        }
         let mut images = self.connection.client().await?.images();
         let listed = images.list(ours(ListImagesRequest::default()));
         let listed = self.connection.call("list its images", listed).await?.images;

@@ -18,8 +18,8 @@ use containerd_client::services::v1::snapshots::{
     CommitSnapshotRequest, PrepareSnapshotRequest, RemoveSnapshotRequest,
 };
 use containerd_client::services::v1::{
-    AbortRequest, ApplyRequest, CreateImageRequest, Image, InfoRequest, UpdateImageRequest,
-    WriteAction, WriteContentRequest,
+    AbortRequest, ApplyRequest, CreateImageRequest, Image, InfoRequest, ListRequest,
+    UpdateImageRequest, WriteAction, WriteContentRequest,
 };
 use containerd_client::types::Descriptor;
 use futures_util::Stream;
@@ -38,9 +38,23 @@ const LAYER: Duration = Duration::from_secs(1800);
 const CHUNK: usize = 256 << 10;
 const WAITING: usize = 2;
 
+/// What the leases of images on their way begin with.
+const LEASE: &str = "import-";
+
 type Labels = HashMap<String, String>;
 
 impl Containerd {
+    /// Lets go of what an agent that ended had begun to bring in. Nothing may be on its way.
+    pub(super) async fn release_left(&self) -> Result<(), ContainerdError> {
+        let mut leases = self.connection.client().await?.leases();
+        let listed = leases.list(ours(ListRequest::default()));
+        let listed = self.connection.call("list what it keeps", listed).await?.leases;
+        for lease in listed.iter().filter(|lease| lease.id.starts_with(LEASE)) {
+            self.release(&lease.id).await?;
+        }
+        Ok(())
+    }
+
     /// Brings an image of a set into the store, if it is not there already. One that was cut off is gone on with.
     pub async fn import(
         &self,
@@ -54,7 +68,7 @@ impl Containerd {
         let image = archive.image(reference)?;
         let image = image.ok_or_else(|| ContainerdError::NoImage(reference.to_owned()))?;
         // Nothing refers to what is brought in before the record is made.
-        let lease = format!("import-{}", image.manifest.digest());
+        let lease = format!("{LEASE}{}", image.manifest.digest());
         self.lease(&lease).await?;
         let bring = Bring { containerd: self, archive, image, reference, lease: &lease };
         let brought = bring.all().await;
@@ -203,6 +217,8 @@ impl Bring<'_> {
             let (reference, wanted) = (self.reference.to_owned(), diff_id.to_owned());
             return Err(ContainerdError::Layer { reference, wanted, found });
         }
+        // containerd writes a name at once and files when it likes: no name may outlive a cut that its files do not.
+        sync(&self.containerd.places.root).await?;
         let commit = CommitSnapshotRequest {
             snapshotter: snapshotter(),
             name: chain.to_owned(),

@@ -29,12 +29,15 @@ impl Containerd {
         let lease = format!("start-{id}");
         self.lease(&lease).await?;
         let started = self.started(&id, job, &lease).await;
-        let released = self.release(&lease).await;
+        if let Err(error) = self.release(&lease).await {
+            // It keeps only what the container keeps, too, and the next start of it lets go.
+            tracing::debug!(%error, id, "a lease was not let go");
+        }
         if started.is_err() {
             // The reason is what counts; what is left is found, and removed by the next start.
             let _ = self.remove(&id).await;
         }
-        started.and(released)
+        started
     }
 
     async fn started(&self, id: &str, job: &Job, lease: &str) -> Result<(), ContainerdError> {
