@@ -18,6 +18,7 @@ use super::plan::{Mode, Plan, SlotSet};
 use crate::protocol::Response;
 use applied::{Applied, Given, can_be_run};
 use join::joined;
+use std::collections::VecDeque;
 use std::path::PathBuf;
 use steadfast_adapters::chain;
 use steadfast_adapters::manifest::Policy;
@@ -89,29 +90,52 @@ impl Planner {
     }
 
     /// Reads what there is, then fulfils wishes, one after the other, for ever.
-    pub async fn serve(mut self, mut wishes: UnboundedReceiver<Wished>) {
+    pub async fn serve(self, mut wishes: UnboundedReceiver<Wished>) {
         let mut changes = self.sources.sets.changes();
-        self.read().await;
+        let mut waiting = VecDeque::new();
+        self.beside(self.read(), &mut wishes, &mut waiting).await;
+        loop {
+            let wished = tokio::select! {
+                biased;
+                Ok(()) = changes.changed() => None,
+                Some(wished) = first(&mut waiting, &mut wishes) => Some(wished),
+                else => return,
+            };
+            match wished {
+                None => {
+                    self.plan.send_modify(|plan| plan.set = SlotSet::Unread);
+                    self.beside(self.read(), &mut wishes, &mut waiting).await;
+                }
+                Some(wished) => {
+                    self.beside(self.fulfil(wished), &mut wishes, &mut waiting).await;
+                }
+            }
+        }
+    }
+
+    /// A machine that goes down waits for no archive that is looked at.
+    async fn beside(
+        &self,
+        work: impl Future<Output = ()>,
+        wishes: &mut UnboundedReceiver<Wished>,
+        waiting: &mut VecDeque<Wished>,
+    ) {
+        tokio::pin!(work);
         loop {
             tokio::select! {
-                biased;
-                Ok(()) = changes.changed() => {
-                    self.plan.send_modify(|plan| plan.set = SlotSet::Unread);
-                    self.read().await;
-                }
-                Some(Wished { wish, answer }) = wishes.recv() => {
-                    let response = self.fulfil(wish).await;
-                    // Whoever asked may have gone.
-                    let _ = answer.send(response);
-                }
-                else => return,
+                () = &mut work => return,
+                Some(more) = wishes.recv() => match more.wish {
+                    Wish::GoDown => self.fulfil(more).await,
+                    _ => waiting.push_back(more),
+                },
+            }
             }
         }
     }
 
     /// Plans the set of the slot, and what was applied beside it. What was applied and cannot be run any more is told in
     /// the log and left out; a set that cannot be read is told to the gate.
-    async fn read(&mut self) {
+    async fn read(&self) {
         let (sources, applied) = (self.sources.clone(), self.applied.clone());
         let given = aside(move || {
             let own = of_the_slot(&sources)?;
@@ -144,7 +168,7 @@ impl Planner {
         }
     }
 
-    async fn fulfil(&mut self, wish: Wish) -> Response {
+    async fn fulfil(&self, Wished { wish, answer }: Wished) {
         let done = match wish {
             Wish::GoDown => {
                 self.plan.send_modify(|plan| plan.mode = Mode::GoDown);
@@ -157,23 +181,31 @@ impl Planner {
             Wish::Apply(file) => self.apply(file).await.map_err(|error| chain(&error)),
             Wish::Remove(name) => self.remove(&name).await.map_err(|error| chain(&error)),
         };
-        let refused = |because| Response::Refused { because };
-        done.map_or_else(refused, |()| Response::Accepted)
+        let response =
+            done.map_or_else(|because| Response::Refused { because }, |()| Response::Accepted);
+        // Whoever asked may have gone.
+        let _ = answer.send(response);
     }
 
-    async fn apply(&mut self, file: PathBuf) -> Result<(), AppliedError> {
+    async fn apply(&self, file: PathBuf) -> Result<(), AppliedError> {
         let (applied, sources) = (self.applied.clone(), self.sources.clone());
         let given = aside(move || {
             let mut given = applied.with(&file, &sources.policy)?;
             given.extend(of_the_slot(&sources)?);
             joined(&given)?;
-            applied.keep(&file)?;
+            let kept = applied.keep(&file)?;
+            // What was handed in may go; what was kept stays.
+            for archive in given.iter_mut().filter_map(|it| it.archive.as_mut()) {
+                if *archive == file {
+                    archive.clone_from(&kept);
+                }
+            }
             Ok(given)
         });
         self.replan(&given.await?)
     }
 
-    async fn remove(&mut self, name: &str) -> Result<(), AppliedError> {
+    async fn remove(&self, name: &str) -> Result<(), AppliedError> {
         let (applied, sources) = (self.applied.clone(), self.sources.clone());
         let name = name.to_owned();
         let given = aside(move || {
@@ -190,6 +222,17 @@ impl Planner {
         let Plan { pods, .. } = joined(given)?;
         self.plan.send_modify(|plan| plan.pods = pods);
         Ok(())
+    }
+}
+
+/// The wish that waits for the longest time.
+async fn first(
+    waiting: &mut VecDeque<Wished>,
+    wishes: &mut UnboundedReceiver<Wished>,
+) -> Option<Wished> {
+    match waiting.pop_front() {
+        None => wishes.recv().await,
+        first => first,
     }
 }
 

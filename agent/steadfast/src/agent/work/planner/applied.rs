@@ -1,8 +1,9 @@
 //! What was applied by hand: manifests and workload sets, each under the name of its file.
 
 use super::join::Clash;
-use std::fs::{self, File};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use steadfast_adapters::manifest::{Pod, Policy, Refused, Set, Source};
 use steadfast_adapters::pod_spec::not_yet;
@@ -144,18 +145,21 @@ impl Applied {
         given(&files, policy)
     }
 
-    /// Copies a file here, whole or not at all.
-    pub(super) fn keep(&self, file: &Path) -> Result<(), AppliedError> {
+    /// Copies a file here, whole or not at all; only root reads it, for there may be Secrets in it.
+    pub(super) fn keep(&self, file: &Path) -> Result<PathBuf, AppliedError> {
         let to = self.0.join(name(file)?);
         let beside = to.with_added_extension("new");
         let failed = |source| AppliedError::Write { path: to.clone(), source };
-        fs::create_dir_all(&self.0).map_err(failed)?;
+        DirBuilder::new().recursive(true).mode(0o700).create(&self.0).map_err(failed)?;
         self.has_room(file)?;
+        // What a cut left half-made.
+        let _ = fs::remove_file(&beside);
         let copied = copy(file, &beside).and_then(|()| fs::rename(&beside, &to));
         if copied.is_err() {
             let _ = fs::remove_file(&beside);
         }
-        copied.and_then(|()| File::open(&self.0)?.sync_all()).map_err(failed)
+        copied.and_then(|()| File::open(&self.0)?.sync_all()).map_err(failed)?;
+        Ok(to)
     }
 
     fn has_room(&self, file: &Path) -> Result<(), AppliedError> {
@@ -227,7 +231,12 @@ fn given(files: &[PathBuf], policy: &Policy) -> Result<Vec<Given>, AppliedError>
         match kind(&name)? {
             Kind::Manifest => {
                 let failed = |source| AppliedError::Read { path: path.clone(), source };
-                let size = fs::metadata(path).map_err(failed)?.len();
+                let about = fs::metadata(path).map_err(failed)?;
+                if !about.is_file() {
+                    // A pipe would be waited for, and a device has no end.
+                    return Err(failed(io::Error::other("it is no ordinary file")));
+                }
+                let size = about.len();
                 left = left.checked_sub(size).ok_or(AppliedError::Long)?;
                 texts.push((name, fs::read(path).map_err(failed)?));
             }
@@ -276,7 +285,7 @@ fn architecture() -> &'static str {
 }
 
 fn copy(from: &Path, to: &Path) -> io::Result<()> {
-    let mut out = File::create(to)?;
+    let mut out = OpenOptions::new().write(true).create_new(true).mode(0o600).open(to)?;
     io::copy(&mut File::open(from)?, &mut out)?;
     out.sync_all()
 }

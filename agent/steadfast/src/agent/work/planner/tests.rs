@@ -197,6 +197,32 @@ fn a_machine_that_goes_down_keeps_its_pods_in_the_plan() {
     });
 }
 
+#[test]
+fn what_was_applied_is_read_by_root_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    played(|| async {
+        let folder = Folder::with(&[("a", "")]);
+        let play = Play::begin(&folder.data(), ByHand::Allowed);
+        play.apply(&folder.file("a.yaml")).await;
+        let mode = |path: &str| {
+            let about = std::fs::metadata(folder.data().join(path)).expect("it is there");
+            about.permissions().mode() & 0o777
+        };
+        assert_eq!((mode("applied"), mode("applied/a.yaml")), (0o700, 0o600));
+    });
+}
+
+#[test]
+fn what_is_no_ordinary_file_is_no_manifest() {
+    played(|| async {
+        let folder = Folder::with(&[]);
+        std::fs::create_dir(folder.file("folder.yaml")).expect("writable");
+        let play = Play::begin(&folder.data(), ByHand::Allowed);
+        let because = play.apply(&folder.file("folder.yaml")).await;
+        assert!(because.ends_with("it is no ordinary file"), "{because}");
+    });
+}
+
 mod sources {
     use super::super::join::Clash;
     use super::*;
