@@ -6,15 +6,15 @@
 use super::clock::Now;
 use super::plan::{Mode, Planned};
 use super::runtime::{NotDone, Question, Start, Stop};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 use steadfast_adapters::containerd::{End, FoundContainer, Process, container_id};
-use steadfast_adapters::manifest::Pod;
+use steadfast_adapters::manifest::{Container, Pod};
 use steadfast_core::Digest;
 use steadfast_core::gate::Millis;
 use steadfast_core::pod::{self as core, Found, Health, Made, Order, Role, Seen};
-use steadfast_core::probe::{Answer, Kind, Probes};
+use steadfast_core::probe::{Answer, Kind, Probes, Timing};
 
 /// The pause after the first failure to start a container; each further one is twice as long.
 const HOLD: Millis = 10_000;
@@ -77,6 +77,10 @@ pub(super) struct Cared {
     watches: BTreeMap<String, Watch>,
     /// Why a process was ended, by its container.
     notes: BTreeMap<String, (u32, String)>,
+    /// When each end was, by both clocks, by its container: the node's may be set back later, and would put it off.
+    ends: BTreeMap<String, (SystemTime, Millis)>,
+    /// What is being ended.
+    ending: BTreeSet<String>,
     /// When the core wants to look again.
     look: Option<Millis>,
 }
@@ -96,11 +100,16 @@ impl Cared {
 
     /// Takes what is there.
     pub(super) fn found(&mut self, found: Vec<FoundContainer>, now: Now) {
-        self.known.retain(|pod| found.iter().any(|it| it.mark.manifest == pod.digest));
+        // What is being started may be of a manifest that is wanted no more, and is not found yet.
+        let busy = self.busy.is_some();
+        self.known.retain(|pod| busy || found.iter().any(|it| it.mark.manifest == pod.digest));
         self.found = found;
+        self.note_ends(now);
         let running = |id: &str| self.found.iter().find(|it| it.id == id).and_then(process);
-        self.watches.retain(|id, watch| running(id).is_some_and(|(pid, _)| pid == watch.pid));
-        self.notes.retain(|id, (pid, _)| running(id).is_none_or(|(now, _)| now == *pid));
+        // Of a process that could not be asked its number is not known.
+        let same = |now: u32, before: u32| now == before || now == 0;
+        self.watches.retain(|id, watch| running(id).is_some_and(|(pid, _)| same(pid, watch.pid)));
+        self.notes.retain(|id, (pid, _)| running(id).is_none_or(|(now, _)| same(now, *pid)));
         let Some(Planned { pod, .. }) = &self.wanted else { return };
         for (position, container) in pod.containers.iter().enumerate() {
             let id = container_id(&pod.name, &container.name);
@@ -108,9 +117,21 @@ impl Cared {
             let Some((pid, started)) = own.and_then(process) else { continue };
             self.watches.entry(id).or_insert_with(|| {
                 let start = now.boot_ms_of(started);
-                let probes = Probes::new(start, |kind| container.probes.timing(kind));
+                let probes =
+                    Probes::new(start, |kind| asked_of(container, kind, now.boot_ms - start));
                 Watch { pid, position, probes, asking: false, failed: BTreeMap::new() }
             });
+        }
+    }
+
+    /// Keeps the moment at which each end was seen first.
+    fn note_ends(&mut self, now: Now) {
+        let before = std::mem::take(&mut self.ends);
+        for FoundContainer { id, process, .. } in &self.found {
+            let Process::Ended(End { at, .. }) = process else { continue };
+            let known = before.get(id).filter(|(known, _)| known == at);
+            let seen = known.copied().unwrap_or_else(|| (*at, now.boot_ms_of(*at)));
+            self.ends.insert(id.clone(), seen);
         }
     }
 
@@ -119,9 +140,10 @@ impl Cared {
         self.wanted.is_none() && self.found.is_empty() && self.busy.is_none()
     }
 
-    /// What its folders are needed for: the wanted manifest and those that containers were made from.
+    /// What its folders are needed for: the wanted manifest and those that containers were or are being made from.
     pub(super) fn digests(&self) -> Vec<Digest> {
         let wanted = self.wanted.iter().map(|planned| planned.pod.digest);
+        let wanted = wanted.chain(self.known.iter().map(|pod| pod.digest));
         wanted.chain(self.found.iter().map(|it| it.mark.manifest)).collect()
     }
 
@@ -156,7 +178,7 @@ impl Cared {
             Process::Running { .. } => Found::Running(self.health(&found.id)),
             Process::Ended(End { code, at, ran, .. }) => Found::Exited {
                 code: *code,
-                at: now.boot_ms_of(*at),
+                at: self.ends.get(&found.id).map_or_else(|| now.boot_ms_of(*at), |seen| seen.1),
                 ran: u64::try_from(ran.as_millis()).unwrap_or(u64::MAX),
             },
         };
@@ -230,6 +252,7 @@ impl Cared {
             let position = pod.containers.iter().position(|it| it.name == *name)?;
             Some((pod, position))
         });
+        let begun = !self.ending.insert(id.to_owned());
         let failed = self.watches.get(id).filter(|watch| !watch.probes.health().live);
         let mut grace = of.as_ref().map_or(GRACE, |(pod, _)| pod.grace);
         if let (Some(watch), Some((pod, position))) = (failed, &of) {
@@ -244,7 +267,8 @@ impl Cared {
         if mode == Mode::GoDown {
             grace = grace.min(PARTING);
         }
-        Stop { id: id.to_owned(), of, grace }
+        // Its preStop is done once.
+        Stop { id: id.to_owned(), of: of.filter(|_| !begun), grace }
     }
 
     /// The probes that are to be asked now, each with the process it is about.
@@ -286,9 +310,20 @@ impl Cared {
         }
     }
 
+    /// What was under way is not waited for any more.
+    pub(super) fn break_off(&mut self) {
+        self.busy = None;
+    }
+
     /// Hears that what was under way has ended.
     pub(super) fn ordered(&mut self, result: Result<(), NotDone>, now: Now) {
-        match (self.busy.take(), result) {
+        self.ending.clear();
+        let busy = self.busy.take();
+        if let Some(Busy::Starting(position)) = busy {
+            // What was heard of a process while it was made may be dated by the one before.
+            self.watches.retain(|_, watch| watch.position != position);
+        }
+        match (busy, result) {
             (Some(Busy::Starting(position)), Ok(())) => {
                 self.held.remove(&position);
             }
@@ -303,15 +338,16 @@ impl Cared {
         }
     }
 
-    /// When something is to be done for it although nothing is heard.
-    pub(super) fn wakes(&self) -> Option<Millis> {
-        let due = |watch: &Watch| {
-            let (_, due) = watch.probes.next().filter(|_| !watch.asking)?;
-            Some(due)
-        };
+    /// When there may be an order for it although nothing is heard.
+    pub(super) fn order_due(&self) -> Option<Millis> {
         let waits = self.look.into_iter().chain(self.pause.as_ref().map(|(until, _)| *until));
-        let waits = waits.filter(|_| self.busy.is_none());
-        waits.chain(self.watches.values().filter_map(due)).min()
+        waits.filter(|_| self.busy.is_none()).min()
+    }
+
+    /// When one of its probes is to be asked.
+    pub(super) fn question_due(&self) -> Option<Millis> {
+        let asked = self.watches.values().filter(|watch| !watch.asking);
+        asked.filter_map(|watch| watch.probes.next()).map(|(_, due)| due).min()
     }
 
     /// What is there of the container with this id.
@@ -342,6 +378,17 @@ fn process(found: &FoundContainer) -> Option<(u32, SystemTime)> {
         Process::Running { pid, started } => Some((pid, started)),
         _ => None,
     }
+}
+
+/// When a probe is asked of a process of this age. One that was up longer than its startup probe would have let it
+/// passed that before somebody else's eyes: a new agent does not ask for it again.
+fn asked_of(container: &Container, kind: Kind, age: Millis) -> Option<Timing> {
+    let probe = container.probes.of(kind)?;
+    let Timing { delay, period, failures, .. } = probe.timing;
+    let timeout = u64::try_from(probe.timeout.as_millis()).unwrap_or(u64::MAX);
+    let longest = (period.saturating_add(timeout)).saturating_mul(u64::from(failures) + 1);
+    let passed = kind == Kind::Startup && age > longest.saturating_add(delay);
+    (!passed).then_some(probe.timing)
 }
 
 /// What Kubernetes calls it.

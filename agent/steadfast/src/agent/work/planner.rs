@@ -129,7 +129,6 @@ impl Planner {
                     _ => waiting.push_back(more),
                 },
             }
-            }
         }
     }
 

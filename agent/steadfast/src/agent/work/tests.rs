@@ -7,7 +7,7 @@ mod told;
 use super::plan::Planned;
 use super::runtime::{Start, Stop};
 use super::*;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::time::SystemTime;
 use steadfast_adapters::containerd::{End, Mark, Process, container_id};
 use steadfast_adapters::manifest::{Pod, Policy, Set, Source};
@@ -18,15 +18,17 @@ const BOOT: [u8; 16] = [7; 16];
 
 thread_local! {
     static START: Instant = Instant::now();
+    /// How far the node's clock was set back.
+    static SET_BACK: Cell<Duration> = const { Cell::new(Duration::ZERO) };
 }
 
-/// Paused time is both clocks.
+/// Paused time is both clocks, but for what the node's was set back.
 fn now() -> Now {
     let since = START.with(|start| start.elapsed());
     let boot_ms = u64::try_from(since.as_millis()).expect("short");
     Now {
         boot_ms: 1_000_000 + boot_ms,
-        wall: SystemTime::UNIX_EPOCH + Duration::from_secs(2_000_000) + since,
+        wall: SystemTime::UNIX_EPOCH + Duration::from_secs(2_000_000) + since - SET_BACK.get(),
     }
 }
 
@@ -53,6 +55,11 @@ struct Node {
     says: BTreeMap<(String, &'static str), Result<String, NotDone>>,
     asked: Vec<(u64, String, Kind)>,
     down: Option<String>,
+    /// How long a container takes to start, and what is cleaned.
+    starts_for: BTreeMap<String, Duration>,
+    cleans_for: Option<Duration>,
+    /// How often a log was read.
+    read: usize,
     /// The end of each container's log.
     words: BTreeMap<String, String>,
     next_pid: u32,
@@ -111,6 +118,10 @@ impl Runtime for Played {
         let container = start.container();
         let (pod, name) = (&start.pod, &container.name);
         self.note(Did::Start(format!("{}/{name}", pod.name), start.restarts));
+        let takes = self.0.borrow().starts_for.get(name).copied();
+        if let Some(takes) = takes {
+            sleep(takes).await;
+        }
         if let Some(why) = self.0.borrow().broken.get(name) {
             return Err(NotDone(why.clone()));
         }
@@ -174,10 +185,17 @@ impl Runtime for Played {
     }
 
     fn last_words(&self, _: &str, container: &str) -> String {
-        self.0.borrow().words.get(container).cloned().unwrap_or_default()
+        let mut node = self.0.borrow_mut();
+        node.read += 1;
+        assert!(node.read < 10_000, "the task never rests");
+        node.words.get(container).cloned().unwrap_or_default()
     }
 
     async fn clean(&self, keep: Keep) {
+        let takes = self.0.borrow().cleans_for;
+        if let Some(takes) = takes {
+            sleep(takes).await;
+        }
         self.note(Did::Clean(keep.pods.into_iter().map(|(name, _)| name.to_string()).collect()));
     }
 }

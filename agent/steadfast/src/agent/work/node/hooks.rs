@@ -35,8 +35,14 @@ impl Exec for InContainer {
     type Error = ContainerdError;
 
     async fn exec(&self, command: &[String], limit: Duration) -> Result<Executed, ContainerdError> {
+        // If nobody waits any longer, that is what it was: containerd did not answer.
+        self.not_run
+            .replace(Some(NotDone("containerd did not run the program in time".to_owned())));
         match self.containerd.exec(&self.id, command, limit).await {
-            Ok(done) => Ok(Executed { code: done.code, output: done.output }),
+            Ok(done) => {
+                self.not_run.replace(None);
+                Ok(Executed { code: done.code, output: done.output })
+            }
             Err(error) => {
                 self.not_run.replace(Some(told(&error)));
                 Err(error)

@@ -166,3 +166,78 @@ fn a_set_that_cannot_be_read_fails_the_gate() {
         assert!(matches!(&told[0].heard, Heard::Failed(why) if why == "the archive is gone"));
     });
 }
+
+#[test]
+fn a_clock_that_is_set_back_puts_no_restart_off() {
+    played(|| async {
+        let play = Play::begin(Played::default(), plan(&one("a", "")));
+        play.until(1).await;
+        play.node.end("a", "core", 3);
+        play.until(2).await;
+        play.node.end("a", "core", 3);
+        play.until(3).await;
+        SET_BACK.set(Duration::from_secs(86_400));
+        play.until(13).await;
+        assert_eq!(orders(&play.node).last(), Some(&start("a/core", 2)));
+    });
+}
+
+#[test]
+fn a_container_that_waits_while_the_runtime_is_down_keeps_nobody_awake() {
+    played(|| async {
+        let play = Play::begin(Played::default(), plan(&one("a", "")));
+        for second in [1, 2] {
+            play.until(second).await;
+            play.node.end("a", "core", 3);
+        }
+        play.until(3).await;
+        play.node.0.borrow_mut().down = Some("gone".to_owned());
+        play.node.0.borrow().changed.notify_one();
+        play.until(60).await;
+        assert!(play.node.0.borrow().read < 100, "{}", play.node.0.borrow().read);
+        play.node.0.borrow_mut().down = None;
+        play.until(65).await;
+        assert_eq!(orders(&play.node).last(), Some(&start("a/core", 2)));
+    });
+}
+
+#[test]
+fn nothing_is_made_of_a_pod_while_what_it_left_is_removed() {
+    played(|| async {
+        let both = plan(&(one("a", "") + &one("b", "")));
+        let play = Play::begin(Played::default(), both.clone());
+        play.until(1).await;
+        play.node.0.borrow_mut().cleans_for = Some(Duration::from_secs(5));
+        play.plan.send_replace(plan(&one("b", "")));
+        play.until(2).await;
+        play.plan.send_replace(both);
+        play.until(3).await;
+        play.node.end("b", "core", 1);
+        play.until(4).await;
+        assert_eq!(orders(&play.node).last(), Some(&start("b/core", 1)), "b is not touched");
+        play.until(8).await;
+        let cleaned = Did::Clean(vec!["b".to_owned()]);
+        let did = play.node.did();
+        let at = |it: &Did| did.iter().rposition(|did| did == it).expect("it was done");
+        assert!(at(&start("a/core", 0)) > at(&cleaned), "{did:?}");
+    });
+}
+
+#[test]
+fn a_machine_that_goes_down_does_not_wait_for_what_is_being_started() {
+    played(|| async {
+        let two = one("a", "").replace("---", "  - name: slow\n    image: i:2\n---");
+        let node = Played::default();
+        let hour = Duration::from_secs(3600);
+        node.0.borrow_mut().starts_for.insert("slow".to_owned(), hour);
+        let play = Play::begin(node, plan(&two));
+        play.until(1).await;
+        play.plan.send_modify(|plan| plan.mode = Mode::GoDown);
+        play.until(2).await;
+        let stop = Did::Stop("a/core".to_owned(), 20);
+        assert_eq!(orders(&play.node).last(), Some(&stop));
+        play.until(4000).await;
+        assert_eq!(orders(&play.node).last(), Some(&stop), "nothing is started after it");
+        assert_eq!(play.node.pid("a", "slow"), None);
+    });
+}

@@ -83,3 +83,41 @@ fn a_sidecar_is_started_before_what_follows_it() {
         assert_eq!(play.heard("a"), Heard::Passed);
     });
 }
+
+#[test]
+fn a_new_agent_does_not_ask_for_the_start_of_what_has_long_been_up() {
+    played(|| async {
+        let startup =
+            "    startupProbe: {exec: {command: [x]}, periodSeconds: 2, failureThreshold: 3}\n";
+        let node = Played::default();
+        let first = Play::begin(node.clone(), plan(&one("a", startup)));
+        first.until(60).await;
+        node.say("core", "startup", Ok("only while it starts"));
+        let second = Play::begin(node.clone(), plan(&one("a", startup)));
+        second.until(120).await;
+        assert_eq!((node.pid("a", "core"), second.heard("a")), (Some(1), Heard::Passed));
+    });
+}
+
+#[test]
+fn a_process_that_could_not_be_asked_for_its_number_is_the_same() {
+    played(|| async {
+        let play = Play::begin(Played::default(), plan(&one("a", READINESS)));
+        play.until(12).await;
+        assert_eq!(play.heard("a"), Heard::Passed);
+        let hide = |pid| {
+            let mut node = play.node.0.borrow_mut();
+            let Process::Running { pid: known, .. } = &mut node.containers[0].process else {
+                panic!("it runs")
+            };
+            *known = pid;
+            node.changed.notify_one();
+        };
+        hide(0);
+        play.until(13).await;
+        assert_eq!(play.heard("a"), Heard::Passed);
+        hide(1);
+        play.until(14).await;
+        assert_eq!(play.heard("a"), Heard::Passed, "what it said before counts");
+    });
+}
