@@ -40,7 +40,7 @@ use steadfast_core::probe::{Answer, Kind};
 use steadfast_core::{Digest, Name};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::{Notify, watch};
-use tokio::task::spawn_local;
+use tokio::task::{AbortHandle, spawn_local};
 use tokio::time::sleep;
 
 /// How long nothing is asked when nothing is heard: for changes that nobody told of.
@@ -85,6 +85,9 @@ pub(in crate::agent) enum Done {
     Cleaned,
 }
 
+/// Pods by their names and what they are made from.
+type Kept = BTreeSet<(Name, [u8; 32])>;
+
 /// The workloads' task.
 pub struct Work<R> {
     runtime: R,
@@ -100,8 +103,10 @@ pub struct Work<R> {
     /// When it is asked although nothing was heard.
     look: Millis,
     /// What was kept when it was cleaned last, and whether that is still under way.
-    kept: Option<BTreeSet<(Name, [u8; 32])>>,
+    kept: Option<Kept>,
     cleaning: bool,
+    /// The orders under way, by their pods.
+    under_way: BTreeMap<Name, AbortHandle>,
     told: Told,
     done: UnboundedSender<Done>,
     heard: UnboundedReceiver<Done>,
@@ -123,6 +128,7 @@ impl<R: Runtime> Work<R> {
             look: 0,
             kept: None,
             cleaning: false,
+            under_way: BTreeMap::new(),
             told,
             done,
             heard,
@@ -148,7 +154,13 @@ impl<R: Runtime> Work<R> {
             let wait = Duration::from_millis(self.wakes().saturating_sub(now.boot_ms));
             tokio::select! {
                 biased;
-                Some(done) = self.heard.recv() => self.hear(done),
+                Some(done) = self.heard.recv() => {
+                    self.hear(done);
+                    // Many may end together, and each look asks for all that there is.
+                    while let Ok(done) = self.heard.try_recv() {
+                        self.hear(done);
+                    }
+                }
                 Ok(()) = self.plan.changed() => {
                     self.take_plan();
                     self.look = 0;
@@ -161,6 +173,9 @@ impl<R: Runtime> Work<R> {
 
     fn take_plan(&mut self) {
         let Plan { pods, mode, set } = self.plan.borrow_and_update().clone();
+        if mode == Mode::GoDown && self.mode == Mode::Run {
+            self.break_off();
+        }
         (self.mode, self.set) = (mode, set);
         for (name, cared) in &mut self.pods {
             cared.want(pods.iter().find(|planned| planned.pod.name == *name).cloned());
@@ -168,6 +183,20 @@ impl<R: Runtime> Work<R> {
         for planned in pods {
             let cared = self.pods.entry(planned.pod.name.clone()).or_default();
             cared.want(Some(planned));
+        }
+    }
+
+    /// The machine does not wait for an image that is brought in, nor for a process that has an hour to end.
+    fn break_off(&mut self) {
+        // What has ended is heard: later it would pass for the end of another order.
+        while let Ok(done) = self.heard.try_recv() {
+            self.hear(done);
+        }
+        for (pod, order) in std::mem::take(&mut self.under_way) {
+            order.abort();
+            if let Some(cared) = self.pods.get_mut(&pod) {
+                cared.break_off();
+            }
         }
     }
 
@@ -215,14 +244,19 @@ impl<R: Runtime> Work<R> {
         if self.trouble.is_some() || now.boot_ms >= self.look || !known {
             return;
         }
+        let cleaned = being_cleaned(self.kept.as_ref(), self.cleaning, self.mode);
         for (name, cared) in &mut self.pods {
+            if is_in_the_way(cleaned, name, cared) {
+                continue;
+            }
             let Some(task) = cared.next(self.boot, now, self.mode) else { continue };
             let (runtime, done, pod) = (self.runtime.clone(), self.done.clone(), name.clone());
-            spawn_local(async move {
+            let order = spawn_local(async move {
                 let result = carry_out(&runtime, task).await;
                 // The loop holds the other end as long as it runs.
                 let _ = done.send(Done::Ordered { pod, result });
             });
+            self.under_way.insert(name.clone(), order.abort_handle());
         }
     }
 
@@ -272,6 +306,7 @@ impl<R: Runtime> Work<R> {
                 if let Err(why) = &result {
                     tracing::warn!(pod = pod.as_str(), %why, "an order of a pod was not done");
                 }
+                self.under_way.remove(&pod);
                 if let Some(cared) = self.pods.get_mut(&pod) {
                     cared.ordered(result, now);
                 }
@@ -288,8 +323,15 @@ impl<R: Runtime> Work<R> {
 
     /// When something is to be done although nothing is heard.
     fn wakes(&self) -> Millis {
-        let pods = self.pods.values().filter_map(Cared::wakes);
-        pods.chain([self.look]).min().unwrap_or(self.look)
+        // A runtime that does not answer gets no orders, so that none of them is due.
+        let cleaned = being_cleaned(self.kept.as_ref(), self.cleaning, self.mode);
+        let free = self
+            .pods
+            .iter()
+            .filter(|(name, cared)| self.trouble.is_none() && !is_in_the_way(cleaned, name, cared));
+        let orders = free.filter_map(|(_, cared)| cared.order_due());
+        let questions = self.pods.values().filter_map(Cared::question_due);
+        orders.chain(questions).chain([self.look]).min().unwrap_or(self.look)
     }
 
     fn tell(&self, now: Now) {
@@ -300,6 +342,17 @@ impl<R: Runtime> Work<R> {
         self.told.workloads.send_if_modified(|before| replaced(before, workloads));
         self.told.shown.send_if_modified(|before| replaced(before, Rc::new(shown)));
     }
+}
+
+/// What is kept by the cleaning that is under way, if there is one.
+fn being_cleaned(kept: Option<&Kept>, cleaning: bool, mode: Mode) -> Option<&Kept> {
+    kept.filter(|_| cleaning && mode == Mode::Run)
+}
+
+/// Whether what this pod needs would be removed by the cleaning under way while it is made.
+fn is_in_the_way(kept: Option<&Kept>, name: &Name, cared: &Cared) -> bool {
+    let wanted = cared.wanted.as_ref().map(|planned| planned.pod.digest.0);
+    wanted.is_some_and(|digest| kept.is_some_and(|kept| !kept.contains(&(name.clone(), digest))))
 }
 
 /// Puts `now` in the place of `before` if it is something else.
@@ -323,6 +376,7 @@ async fn carry_out<R: Runtime>(runtime: &R, task: Task) -> Result<(), NotDone> {
                     let _ = done.send(runtime.stop(&stop).await);
                 });
             }
+            drop(done);
             let mut all = Ok(());
             for _ in 0..count {
                 let one = heard.recv().await.unwrap_or(Ok(()));
