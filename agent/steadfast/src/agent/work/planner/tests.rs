@@ -202,7 +202,7 @@ fn what_was_applied_is_read_by_root_alone() {
     use std::os::unix::fs::PermissionsExt;
     played(|| async {
         let folder = Folder::with(&[("a", "")]);
-        let play = Play::begin(&folder.data(), ByHand::Allowed);
+        let play = Play::begin(&folder.data(), ByHand::Allowed).await;
         play.apply(&folder.file("a.yaml")).await;
         let mode = |path: &str| {
             let about = std::fs::metadata(folder.data().join(path)).expect("it is there");
@@ -217,7 +217,7 @@ fn what_is_no_ordinary_file_is_no_manifest() {
     played(|| async {
         let folder = Folder::with(&[]);
         std::fs::create_dir(folder.file("folder.yaml")).expect("writable");
-        let play = Play::begin(&folder.data(), ByHand::Allowed);
+        let play = Play::begin(&folder.data(), ByHand::Allowed).await;
         let because = play.apply(&folder.file("folder.yaml")).await;
         assert!(because.ends_with("it is no ordinary file"), "{because}");
     });
