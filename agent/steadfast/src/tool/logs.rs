@@ -14,6 +14,7 @@ use crate::cli::LogsArgs;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::error::Error;
 use std::io::{self, BufWriter, Write};
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use steadfast_adapters::pod_log::{Begin, Lines, LogError, PACE};
 
@@ -37,17 +38,17 @@ enum Begun {
 
 /// Shows them.
 pub(super) fn run(args: &LogsArgs, console: &mut Console<'_>) -> Result<(), ToolError> {
-    match show(args, console, wait) {
+    match show(args, console, || wait(&io::stdout())) {
         // Whoever closed the pipe has seen enough.
         Err(ToolError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         shown => shown,
     }
 }
 
-/// Until the next look, or until nobody reads the standard output any more.
-fn wait() -> Waited {
-    let (stdout, pace) = (io::stdout(), Timespec::try_from(PACE).expect("a quarter of a second"));
-    let mut asked = [PollFd::new(&stdout, PollFlags::empty())];
+/// Until the next look, or until nobody reads there any more.
+fn wait(out: &impl AsFd) -> Waited {
+    let pace = Timespec::try_from(PACE).expect("a quarter of a second");
+    let mut asked = [PollFd::new(out, PollFlags::empty())];
     // A signal only makes the look come sooner.
     match poll(&mut asked, Some(&pace)) {
         Ok(1..) => Waited::Gone,

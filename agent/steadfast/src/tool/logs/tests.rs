@@ -201,6 +201,13 @@ fn a_pipe_that_nobody_reads_is_no_error() {
 }
 
 #[test]
+fn a_pipe_that_is_closed_is_noticed_although_nothing_is_written() {
+    let (reader, writer) = io::pipe().expect("a pipe");
+    drop(reader);
+    assert_eq!(wait(&writer), Waited::Gone);
+}
+
+#[test]
 fn a_container_cannot_steer_the_terminal_and_a_pipe_gets_every_byte() {
     let steering = "\x1b[31mred\x1b[0m\ta\x1b]0;title\x07b\x1b[2J\u{9b}c\r";
     assert_eq!(harmless(steering.as_bytes()), "red\ta ]0;title b c");
