@@ -107,7 +107,17 @@ fn as_heard(request: &Request) -> Request {
 
 fn changes(request: &Request) -> bool {
     match request {
-        Request::Status | Request::Watch | Request::History | Request::HistoryOf { .. } => false,
-        Request::Update { .. } | Request::Confirm | Request::Rollback | Request::Cancel => true,
+        Request::Status
+        | Request::Watch
+        | Request::History
+        | Request::HistoryOf { .. }
+        | Request::Work => false,
+        Request::Update { .. }
+        | Request::Confirm
+        | Request::Rollback
+        | Request::Cancel
+        | Request::Apply { .. }
+        | Request::Remove { .. }
+        | Request::StopWork => true,
     }
 }

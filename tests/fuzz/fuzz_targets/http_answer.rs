@@ -13,8 +13,7 @@ use tokio::runtime::{Builder, Runtime};
 /// The most that an answer's head may take (`http::HEAD`).
 const HEAD: usize = 16 * 1024;
 
-const LIMITS: Limits =
-    Limits { connect: Duration::from_secs(20), answer: Duration::from_secs(20) };
+const LIMITS: Limits = Limits { connect: Duration::from_secs(20), answer: Duration::from_secs(20) };
 
 fuzz_target!(|data: &[u8]| limited(data, judge));
 
