@@ -18,8 +18,8 @@ use containerd_client::services::v1::snapshots::{
     CommitSnapshotRequest, PrepareSnapshotRequest, RemoveSnapshotRequest,
 };
 use containerd_client::services::v1::{
-    AbortRequest, ApplyRequest, CreateImageRequest, Image, InfoRequest, ListRequest,
-    UpdateImageRequest, WriteAction, WriteContentRequest,
+    AbortRequest, AddResourceRequest, ApplyRequest, CreateImageRequest, Image, InfoRequest,
+    ListRequest, Resource, UpdateImageRequest, WriteAction, WriteContentRequest,
 };
 use containerd_client::types::Descriptor;
 use futures_util::Stream;
@@ -122,6 +122,7 @@ impl Bring<'_> {
     ) -> Result<usize, ContainerdError> {
         let mut there = 0;
         for chain in chains {
+            self.hold(&format!("snapshots/{SNAPSHOTTER}"), chain).await?;
             if !self.containerd.has_layers(chain).await? {
                 break;
             }
@@ -137,11 +138,22 @@ impl Bring<'_> {
         Ok(there)
     }
 
+    /// Keeps it from being collected from now on, if it is there: nothing else may refer to it any more.
+    async fn hold(&self, kind: &str, id: &str) -> Result<(), ContainerdError> {
+        let connection = &self.containerd.connection;
+        let mut leases = connection.client().await?.leases();
+        let resource = Resource { id: id.to_owned(), r#type: kind.to_owned() };
+        let request = AddResourceRequest { id: self.lease.to_owned(), resource: Some(resource) };
+        let held = leases.add_resource(ours(request));
+        connection.call("keep what is there of an image", held).await.map(drop)
+    }
+
     /// Writes a blob, unless it is there.
     async fn write(&self, blob: &Blob, labels: Labels) -> Result<(), ContainerdError> {
         let mut content = self.containerd.connection.client().await?.content();
         let connection = &self.containerd.connection;
         let digest = format!("sha256:{}", blob.digest());
+        self.hold("content", &digest).await?;
         let there = content.info(leased(InfoRequest { digest: digest.clone() }, self.lease));
         if or_absent(connection.call("show a part of an image", there).await)?.info.is_some() {
             return Ok(());
