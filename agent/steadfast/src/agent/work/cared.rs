@@ -186,17 +186,23 @@ impl Cared {
         Seen { manifest, found: what, made, role, restarts }
     }
 
-    /// A container without a process that could not be started is held back.
+    /// A container that could not be started is held back; how it ended before stays known.
     fn or_held(&self, one: Option<Seen>, position: usize, pod: &Pod) -> Seen {
         let seen = one.unwrap_or(Seen::NOTHING);
-        let own = seen.manifest == pod.digest && seen.found == Found::Created;
-        match self.held.get(&position) {
-            Some(Held { until, .. }) if own || seen.found == Found::Absent => {
-                let role = pod.containers[position].role;
-                Seen { manifest: pod.digest, found: Found::Held { until: *until }, role, ..seen }
+        let Some(Held { until, .. }) = self.held.get(&position) else { return seen };
+        let own = seen.manifest == pod.digest;
+        let found = match (seen.found, seen.made) {
+            (Found::Absent, _) => Found::Held { until: *until },
+            (Found::Created, _) | (Found::Exited { .. }, Made::Before) if own => {
+                Found::Held { until: *until }
             }
-            _ => seen,
-        }
+            (Found::Exited { code, at, ran }, Made::ThisBoot) if own => {
+                Found::Exited { code, at: at.max(*until), ran }
+            }
+            _ => return seen,
+        };
+        let role = pod.containers[position].role;
+        Seen { manifest: pod.digest, found, role, ..seen }
     }
 
     /// What a process of this manifest is known to be; of others nobody asks the probes.

@@ -241,3 +241,17 @@ fn a_machine_that_goes_down_does_not_wait_for_what_is_being_started() {
         assert_eq!(play.node.pid("a", "slow"), None);
     });
 }
+
+#[test]
+fn what_has_ended_and_cannot_be_started_again_is_held_back_too() {
+    played(|| async {
+        let play = Play::begin(Played::default(), plan(&one("a", "")));
+        play.until(1).await;
+        let why = "the image i:1 is not on this node".to_owned();
+        play.node.0.borrow_mut().broken.insert("core".to_owned(), why);
+        play.node.end("a", "core", 3);
+        play.until(100).await;
+        let starts = orders(&play.node).len();
+        assert!((2..=6).contains(&starts), "{starts} starts in 100 seconds");
+    });
+}
