@@ -202,6 +202,19 @@ fn what_somebody_mounted_in_a_volume_is_not_removed() {
     without_groups(&host).clean(&[]).expect("nothing is in use");
 }
 
+#[test]
+fn a_volume_can_be_mounted_in_one_that_is_only_to_read() {
+    let host = Host::new();
+    let mounts = "volumeMounts:\n\
+        - {name: conf, mountPath: /conf}\n\
+        - {name: disk, mountPath: /conf/deep/disk, readOnly: true}\n\
+        - {name: memory, mountPath: /conf/deep/disk/memory}\n\
+        terminationMessagePath: /conf/last";
+    let script =
+        "echo x > /conf/deep/disk/memory/x\necho y > /conf/last\ncat /conf/a\nls /conf/deep/disk";
+    assert_eq!(host.says(script, mounts, VOLUMES), "contentmemory\n");
+}
+
 /// A disk of 64 KiB in the place of `data`.
 fn small_disk(host: &Host) -> String {
     let data = host.path("data");

@@ -133,6 +133,8 @@ impl Drop for Host {
     fn drop(&mut self) {
         let nothing = PodFiles { cgroups: self.path("none"), ..self.files.clone() };
         let _ = nothing.clean(&[]);
+        // A disk that a failed test left.
+        let _ = Command::new("umount").arg("--quiet").arg(&self.files.data).status();
     }
 }
 

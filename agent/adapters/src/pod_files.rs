@@ -18,6 +18,7 @@ mod device;
 mod host_path;
 mod making;
 mod memory;
+mod nested;
 #[cfg(test)]
 mod tests;
 mod tree;
@@ -232,14 +233,18 @@ impl PodFiles {
         let folder_of_all = self.of(base, pod).join("volumes");
         folder(&folder_of_all)?;
         let path = folder_of_all.join(&volume.name);
+        let (group, places) = (pod.fs_group, nested::places(pod, &volume.name));
         let made = match &volume.source {
-            VolumeSource::Files(files) => making::files(&path, files, pod.fs_group),
-            VolumeSource::Empty { medium: Medium::Memory, limit } => memory::tmpfs(
-                &path,
-                &memory::Tmpfs { limit: *limit, mode: 0o777, group: pod.fs_group },
-            ),
-            _ => making::empty(&path, pod.fs_group),
+            VolumeSource::Files(files) => making::files(&path, files, &places, group),
+            VolumeSource::Empty { medium: Medium::Memory, limit } => {
+                memory::tmpfs(&path, &memory::Tmpfs { limit: *limit, mode: 0o777, group })
+            }
+            _ => making::empty(&path, group),
         };
+        let made = made.and_then(|()| match volume.source {
+            VolumeSource::Files(_) => Ok(()),
+            _ => nested::make(&path, &places),
+        });
         match made {
             Ok(()) => Ok(VolumePath { path, device: None }),
             Err(source) => Err(PodFilesError::Volume { volume: volume.name.clone(), path, source }),

@@ -11,8 +11,9 @@ use super::probe::{Ask, Lifecycle, Probe, Probes, lifecycle, probes};
 use super::read::{At, Fields, NotTaken, Taken};
 use super::resources::{Resources, resources};
 use super::security::{OfPod, Security, security};
-use super::volume::{Mount, Volume, mounts};
+use super::volume::{self, Mount, Volume, mounts};
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Duration;
 use steadfast_core::pod::Role;
 use steadfast_core::probe::Kind;
@@ -85,6 +86,11 @@ impl Container {
         let command = all_expanded(&self.command, "the command", &mut left, value)?;
         let args = all_expanded(&self.args, "an argument", &mut left, value)?;
         Ok(Launch { command, args, environment })
+    }
+
+    /// Where its last words are, as [`Mount::place`] has it.
+    pub fn message_place(&self) -> PathBuf {
+        volume::place(&self.message_path)
     }
 
     /// The command of a probe. In it only `env` is known, and only by what is written there: what has a `valueFrom` is

@@ -7,7 +7,7 @@ use super::object::Meta;
 use super::quantity;
 use super::read::{At, Fields, Flag, NotTaken, Taken};
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Component, Path, PathBuf};
 
 /// A volume of a pod.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -174,6 +174,19 @@ pub struct Mount {
     pub part: Option<String>,
     /// Whether it is only to read (`readOnly`); volumes of files always are.
     pub access: Access,
+}
+
+impl Mount {
+    /// Where, without what says nothing in the path: each part once, no `.` and no `/` at its end.
+    pub fn place(&self) -> PathBuf {
+        place(&self.path)
+    }
+}
+
+/// The door let no `..` in.
+pub(super) fn place(path: &str) -> PathBuf {
+    let parts = Path::new(path).components();
+    parts.filter(|part| matches!(part, Component::RootDir | Component::Normal(_))).collect()
 }
 
 /// What a container can do with what is mounted.

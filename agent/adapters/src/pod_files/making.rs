@@ -1,8 +1,10 @@
 //! Folders and files of volumes: made beside their place, then renamed, so that none is ever there half.
 
+use super::nested::{self, Place};
 use super::tree;
 use crate::manifest::File;
 use rustix::fs::Gid;
+use std::collections::BTreeSet;
 use std::fs::{self, DirBuilder, OpenOptions, Permissions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
@@ -13,8 +15,13 @@ pub(super) fn empty(place: &Path, group: Option<u32>) -> io::Result<()> {
     beside(place, |path| folder(path, 0o777, group))
 }
 
-/// A folder with these files, to be read only.
-pub(super) fn files(place: &Path, files: &[File], group: Option<u32>) -> io::Result<()> {
+/// A folder with these files, to be read only, and with places for what is mounted in it.
+pub(super) fn files(
+    place: &Path,
+    files: &[File],
+    places: &BTreeSet<Place>,
+    group: Option<u32>,
+) -> io::Result<()> {
     beside(place, |path| {
         folder(path, 0o755, group)?;
         for file in files {
@@ -24,7 +31,7 @@ pub(super) fn files(place: &Path, files: &[File], group: Option<u32>) -> io::Res
             }
             write(&path.join(&file.path), file, group)?;
         }
-        Ok(())
+        nested::make(path, places)
     })
 }
 

@@ -6,7 +6,7 @@
 use super::{Given, SpecError};
 use crate::manifest::{Access, Container};
 use serde_json::{Value, json};
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 /// The kernel's: where, of which type, from which source, and how (`oci.defaultMounts` of containerd; the last as
 /// `customopts.WithMounts` adds it).
@@ -31,7 +31,7 @@ pub(super) fn mounts(container: &Container, given: &Given<'_>) -> Result<Vec<Val
     let message = given.paths.messages.get(&container.name);
     let message = message
         .ok_or_else(|| SpecError::NotPrepared(format!("the container {}", container.name)))?;
-    let place = clean(&container.message_path);
+    let place = container.message_place();
     if !bound.iter().any(|(path, ..)| *path == place) {
         bound.push((place, message.clone(), Access::Write));
     }
@@ -68,13 +68,7 @@ fn volumes(container: &Container, given: &Given<'_>) -> Result<Vec<Bound>, SpecE
     let bound = container.mounts.iter().map(|mount| {
         let mut source = given.volume(&mount.volume)?.path.clone();
         source.extend(&mount.part);
-        Ok((clean(&mount.path), source, mount.access))
+        Ok((mount.place(), source, mount.access))
     });
     bound.collect()
-}
-
-/// A path from the root without what says nothing in it; the door let no `..` in.
-fn clean(path: &str) -> PathBuf {
-    let parts = Path::new(path).components();
-    parts.filter(|part| matches!(part, Component::RootDir | Component::Normal(_))).collect()
 }

@@ -64,7 +64,7 @@ fn the_files_of_a_volume_have_their_modes_and_contents() {
     let place = folder.path().join("v");
     let files =
         [file("a", 0o400, "one"), file("deep/b", 0o644, ""), file("deep/down/c", 0o777, "3")];
-    making::files(&place, &files, None).expect("they can be made");
+    making::files(&place, &files, &BTreeSet::new(), None).expect("they can be made");
     assert_eq!(fs::read_to_string(place.join("a")).expect("it is there"), "one");
     let modes = ["", "a", "deep", "deep/b", "deep/down", "deep/down/c"];
     let modes = modes.map(|name| permissions(&place.join(name)));
@@ -74,7 +74,7 @@ fn the_files_of_a_volume_have_their_modes_and_contents() {
 #[test]
 fn a_volume_without_files_is_an_empty_folder() {
     let folder = folder_of_test();
-    making::files(&folder.path().join("v"), &[], None).expect("it can be made");
+    making::files(&folder.path().join("v"), &[], &BTreeSet::new(), None).expect("it can be made");
     assert_eq!(fs::read_dir(folder.path().join("v")).expect("a folder").count(), 0);
 }
 
@@ -84,9 +84,10 @@ fn what_a_cut_left_half_made_is_made_anew_and_what_is_whole_is_kept() {
     let (place, half) = (folder.path().join("v"), folder.path().join(".making-v"));
     fs::create_dir(&half).expect("a fresh folder");
     fs::write(half.join("half"), "").expect("a fresh folder");
-    making::files(&place, &[file("a", 0o644, "one")], None).expect("it can be made");
+    making::files(&place, &[file("a", 0o644, "one")], &BTreeSet::new(), None)
+        .expect("it can be made");
     assert!(!half.exists() && !place.join("half").exists());
-    making::files(&place, &[file("a", 0o644, "two")], None).expect("it is there");
+    making::files(&place, &[file("a", 0o644, "two")], &BTreeSet::new(), None).expect("it is there");
     assert_eq!(fs::read_to_string(place.join("a")).expect("it is there"), "one");
 }
 
@@ -94,7 +95,8 @@ fn what_a_cut_left_half_made_is_made_anew_and_what_is_whole_is_kept() {
 fn a_volume_that_cannot_be_made_leaves_nothing() {
     let folder = folder_of_test();
     let in_the_way = [file("a", 0o644, ""), file("a", 0o644, "")];
-    making::files(&folder.path().join("v"), &in_the_way, None).expect_err("there is one already");
+    making::files(&folder.path().join("v"), &in_the_way, &BTreeSet::new(), None)
+        .expect_err("there is one already");
     assert_eq!(fs::read_dir(folder.path()).expect("a folder").count(), 0);
 }
 
@@ -107,4 +109,59 @@ fn an_empty_folder_is_for_everybody_and_what_is_in_it_is_kept() {
     fs::write(place.join("work"), "done").expect("it is for everybody");
     making::empty(&place, None).expect("it is there");
     assert_eq!(fs::read_to_string(place.join("work")).expect("it is kept"), "done");
+}
+
+fn place(path: &str, kind: nested::Kind) -> nested::Place {
+    nested::Place { path: path.into(), kind }
+}
+
+#[test]
+fn places_for_mounts_are_made_and_no_link_in_the_volume_is_followed() {
+    use nested::Kind::{File, Folder};
+    let folder = folder_of_test();
+    let (volume, other) = (folder.path().join("v"), folder.path().join("other"));
+    fs::create_dir(&volume).expect("a fresh folder");
+    fs::create_dir(&other).expect("a fresh folder");
+    symlink(&other, volume.join("out")).expect("a fresh folder");
+    fs::write(volume.join("there"), "kept").expect("a fresh folder");
+    let places = [
+        place("a/b", Folder),
+        place("a/c", File),
+        place("out/x", Folder),
+        place("out/y", File),
+        place("there", File),
+        place("there/below", Folder),
+    ];
+    let places = BTreeSet::from(places);
+    for _ in 0..2 {
+        nested::make(&volume, &places).expect("what is in the way is the runtime's to tell");
+    }
+    assert!(volume.join("a/b").is_dir() && volume.join("a/c").is_file());
+    assert_eq!(fs::read_dir(&other).expect("a folder").count(), 0);
+    assert_eq!(fs::read_to_string(volume.join("there")).expect("it is there"), "kept");
+}
+
+#[test]
+fn a_volume_has_places_for_what_its_containers_mount_in_it() {
+    use nested::Kind::{File, Folder};
+    let text = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: m}\ndata: {k: v}\n---\n\
+        apiVersion: v1\nkind: Pod\nmetadata: {name: p}\nspec:\n  volumes:\n  - {name: conf, configMap: {name: m}}\n  \
+        - {name: one, emptyDir: {}}\n  - {name: two, emptyDir: {}}\n  - {name: s, hostPath: {path: /run/s, type: Socket}}\n  \
+        containers:\n  - name: c\n    image: i\n    terminationMessagePath: /conf/last\n    volumeMounts:\n    \
+        - {name: conf, mountPath: /conf/}\n    - {name: one, mountPath: /conf//deep/one}\n    \
+        - {name: two, mountPath: /conf/deep/one/two}\n    - {name: conf, mountPath: /conf/file, subPath: k}\n    \
+        - {name: s, mountPath: /conf/socket}\n    - {name: two, mountPath: /config}\n";
+    let policy = Policy { host_paths: vec!["/run".into()], ..Policy::default() };
+    let source = crate::manifest::Source { name: "a", text: text.as_bytes() };
+    let pod = crate::manifest::Set::read(&[source], &policy).expect("a set").pods.remove(0);
+    let of = |volume: &str| nested::places(&pod, volume).into_iter().collect::<Vec<_>>();
+    let conf = [
+        place("deep/one", Folder),
+        place("file", File),
+        place("last", File),
+        place("socket", File),
+    ];
+    assert_eq!(of("conf"), conf);
+    assert_eq!(of("one"), [place("two", Folder)]);
+    assert_eq!(of("two"), []);
 }
