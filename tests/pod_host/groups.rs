@@ -21,14 +21,20 @@ fn hierarchies() -> Vec<PathBuf> {
     entries.map(|entry| entry.path()).filter(|path| path.is_dir()).collect()
 }
 
-/// Removes those of a pod that has run. Other tests' pods are beside it, so [`PodFiles::clean`] is not for this.
+/// Removes those of pods with this word in their names. Other tests' pods are beside them, so [`PodFiles::clean`] is not
+/// for this.
 ///
 /// [`PodFiles::clean`]: steadfast_adapters::pod_files::PodFiles::clean
-pub(crate) fn forget(pod: &str, container: &str) {
-    for hierarchy in hierarchies() {
-        let group = hierarchy.join("steadfast").join(pod);
-        let _ = fs::remove_dir(group.join(container));
-        let _ = fs::remove_dir(group);
+pub(crate) fn forget(word: &str) {
+    for ours in hierarchies().iter().map(|hierarchy| hierarchy.join("steadfast")) {
+        let Ok(pods) = fs::read_dir(ours) else { continue };
+        for pod in pods.flatten().filter(|pod| pod.file_name().to_string_lossy().ends_with(word)) {
+            let below = fs::read_dir(pod.path()).into_iter().flatten().flatten();
+            for container in below.filter(|it| it.path().is_dir()) {
+                let _ = fs::remove_dir(container.path());
+            }
+            let _ = fs::remove_dir(pod.path());
+        }
     }
 }
 

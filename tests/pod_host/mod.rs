@@ -109,9 +109,7 @@ impl Host {
         let (state, bundle) = (self.path("runc"), bundle.to_owned());
         let mut runc = Command::new("runc");
         runc.arg("--root").arg(state).arg("run").arg("--bundle").arg(bundle).arg(id);
-        let output = runc.output().unwrap_or_else(|error| missing("runc", &error));
-        groups::forget(pod.name.as_str(), &pod.containers[container].name);
-        output
+        runc.output().unwrap_or_else(|error| missing("runc", &error))
     }
 
     /// What a shell in the only container of a pod prints: its script, its other fields and those of the pod.
@@ -133,6 +131,7 @@ impl Drop for Host {
     fn drop(&mut self) {
         let nothing = PodFiles { cgroups: self.path("none"), ..self.files.clone() };
         let _ = nothing.clean(&[]);
+        groups::forget(&format!("-{}", self.word));
         // A disk that a failed test left.
         let _ = Command::new("umount").arg("--quiet").arg(&self.files.data).status();
     }
