@@ -151,6 +151,18 @@ impl Host {
         processes(|words| words[0].contains("containerd-shim") && words.contains(&socket))
     }
 
+    /// Waits until it has said these lines and no others: the shim may still write when the process has ended, and each
+    /// stream by itself.
+    pub(crate) async fn says(&self, name: &str, wanted: &[&str]) {
+        let all = || {
+            let said = self.said(name);
+            let mut lines: Vec<String> = said.lines().map(str::to_owned).collect();
+            lines.sort_unstable();
+            lines
+        };
+        until(&format!("{name} says {wanted:?}"), async || all() == wanted).await;
+    }
+
     pub(crate) fn said(&self, name: &str) -> String {
         fs::read_to_string(self.log(name)).unwrap_or_default()
     }
